@@ -1,0 +1,1 @@
+"""What things are: frozen values, enums and the protocols between rooms. Standard library only."""

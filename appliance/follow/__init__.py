@@ -1,0 +1,1 @@
+"""Follow: a channel's listing becomes videos in the catalogue."""

@@ -1,0 +1,1 @@
+"""Host: this machine."""

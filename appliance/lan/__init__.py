@@ -1,0 +1,1 @@
+"""Lan: this network."""

@@ -1,0 +1,1 @@
+"""Library: the disk, the only code that creates or unlinks media."""

@@ -1,0 +1,1 @@
+"""Outbound: HTTP to the world, which is hostile territory."""

@@ -1,0 +1,1 @@
+"""Plan: the world now and the rules become decisions."""

@@ -1,0 +1,1 @@
+"""Seed: gives back within the budgets."""

@@ -1,0 +1,1 @@
+"""Serve: plays on every screen. Plain ASGI; decides nothing about access."""

@@ -1,0 +1,87 @@
+"""Every option: its type, default, range, unit and one sentence. This module defines them and where each value came from.
+
+The environment (``SEEDKEEP_*``, ``__`` between levels, ``_FILE`` for secrets) wins over the TOML file, the file over
+what the dashboard saved, that over the default.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+GIB = 1024**3
+
+
+class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    host: Annotated[str, Meta(description="Address the dashboard listens on.")] = "0.0.0.0"
+    port: Annotated[int, Meta(ge=0, le=65535, description="Port of the dashboard; 0 takes any free one.")] = 7333
+    base_path: Annotated[str, Meta(description="Also serve below this path, for a reverse proxy.")] = ""
+    public_url: Annotated[str, Meta(description="Address that people outside this network use, if any.")] = ""
+    play_without_login: Annotated[bool, Meta(description="Screens on this network play without a login.")] = True
+
+
+class Setup(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    admin_password: Annotated[str, Meta(description="Password set at first start, instead of the one-time code.")] = ""
+
+
+class Follow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    allow_private_origins: Annotated[
+        bool, Meta(description="Follow servers on private and loopback addresses, and over plain HTTP.")
+    ] = False
+    contact: Annotated[str, Meta(description="Address named to origins in the User-Agent, for complaints.")] = ""
+
+
+class Swarm(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    listen_port: Annotated[int, Meta(ge=0, le=65535, description="TCP and UDP port for peers; 0 takes any.")] = 47333
+    interfaces: Annotated[str, Meta(description="Addresses or interfaces for peers, comma-separated; empty: all.")] = ""
+    dht: Annotated[bool, Meta(description="Find peers over the distributed hash table.")] = True
+    dht_bootstrap: Annotated[str, Meta(description="host:port nodes to join the DHT by, comma-separated.")] = (
+        "router.bittorrent.com:6881,dht.libtorrent.org:25401"
+    )
+    lsd: Annotated[bool, Meta(description="Find peers on this network (local service discovery).")] = True
+    upnp: Annotated[bool, Meta(description="Ask the router to open the peer port (UPnP and NAT-PMP).")] = True
+    outgoing_utp: Annotated[bool, Meta(description="Call peers over uTP as well as TCP.")] = False
+    encryption: Annotated[
+        Literal["enabled", "forced", "disabled"], Meta(description="BitTorrent protocol encryption.")
+    ] = "enabled"
+    peers_per_video: Annotated[int, Meta(ge=2, le=500, description="Peers for each video at most.")] = 50
+    webtorrent: Annotated[bool, Meta(description="Also talk to WebTorrent peers in browsers.")] = False
+
+
+class Bandwidth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    upload: Annotated[int | None, Meta(ge=0, description="Internet upload in bytes/s; none: unlimited, 0: stop.")] = (
+        None
+    )
+    download: Annotated[int | None, Meta(ge=0, description="Internet download in bytes/s; likewise.")] = None
+    lan_upload: Annotated[int | None, Meta(ge=0, description="Upload to peers on this network in bytes/s.")] = None
+    lan_download: Annotated[int | None, Meta(ge=0, description="Download from peers on this network.")] = None
+
+
+class Library(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    floor_bytes: Annotated[
+        int, Meta(ge=0, description="Free space never used, in bytes; the larger of both counts.")
+    ] = 2 * GIB
+    floor_percent: Annotated[float, Meta(ge=0, le=90, description="Free space never used, in % of the disk.")] = 5.0
+
+
+class Pin(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    at_once: Annotated[int, Meta(ge=1, le=50, description="Videos fetched at the same time.")] = 3
+    web_videos: Annotated[bool, Meta(description="Also pin plain MP4 files where HLS is there.")] = False
+
+
+class Lan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    mdns: Annotated[bool, Meta(description="Announce the box on this network.")] = True
+    name: Annotated[str, Meta(min_length=1, max_length=60, description="Name on this network.")] = "seedkeep"
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    data_dir: Annotated[str, Meta(description="Folder for the database, keys and resume data.")] = "data"
+    library_dir: Annotated[str, Meta(description="Folder for media; empty: `library` in data_dir.")] = ""
+    web: Web = Web()
+    setup: Setup = Setup()
+    follow: Follow = Follow()
+    swarm: Swarm = Swarm()
+    bandwidth: Bandwidth = Bandwidth()
+    library: Library = Library()
+    pin: Pin = Pin()
+    lan: Lan = Lan()

@@ -1,0 +1,1 @@
+"""Store: SQLite, the only SQL. Rows never leave it."""

@@ -1,0 +1,1 @@
+"""Swarm: BitTorrent, the only libtorrent."""

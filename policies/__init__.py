@@ -1,0 +1,1 @@
+"""Policies: what should be. Pure functions over the domain."""

@@ -1,0 +1,1 @@
+"""Web: how it looks. One ASGI application over the five verbs."""
