@@ -1,4 +1,4 @@
-"""Every option: its type, default, range, unit and one sentence. This module defines them and where each value came from.
+"""Every option: type, default, range, unit, one sentence. This module defines them and says where a value came from.
 
 The environment (``SEEDKEEP_*``, ``__`` between levels, ``_FILE`` for secrets) wins over the TOML file, the file over
 what the dashboard saved, that over the default.
