@@ -1,0 +1,130 @@
+"""What the catalogue knows of a video, whole or as one line of a list: this module says what both hold."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from appliance.domain.channel import Trouble
+from appliance.domain.pin import PinState, Wish
+from appliance.domain.plan import Decision, Verdict
+from appliance.domain.units import ByteCount, ChannelId, VideoId
+from appliance.domain.video import Rendition, Upstream, VideoSummary
+
+
+@dataclass(frozen=True, slots=True)
+class VideoRecord:
+    """All the catalogue knows of one video. ``renditions`` is empty until ``detail_at``."""
+
+    summary: VideoSummary
+    upstream: Upstream
+    upstream_since: datetime
+    first_seen: datetime
+    channels: tuple[ChannelId, ...]
+    renditions: tuple[Rendition, ...] = ()
+    master_url: str | None = None
+    sha256_url: str | None = None
+    trackers: tuple[str, ...] = ()
+    mirrors: tuple[str, ...] = ()
+    replaced_at: datetime | None = None
+    detail_at: datetime | None = None
+    detail_etag: str | None = None
+    trouble: Trouble | None = None
+    copies: int | None = None
+    copies_at: datetime | None = None
+    wish: Wish | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VideoLine:
+    """One video in a list: what it is, what was decided, what we hold of it."""
+
+    id: VideoId
+    title: str
+    origin: str
+    channel_title: str
+    duration: int
+    published_at: datetime
+    views: int
+    upstream: Upstream
+    thumbnail_url: str | None
+    decision: Decision | None
+    pin_state: PinState | None
+    done: ByteCount
+    size: ByteCount
+    wish: Wish | None
+    trouble: Trouble | None
+    copies: int | None
+
+
+class VideoSort(StrEnum):
+    NEWEST = "newest"
+    OLDEST = "oldest"
+    VIEWS = "views"
+    TITLE = "title"
+    SIZE = "size"
+    RANK = "rank"
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFilter:
+    """Which videos a list shows. ``text`` is looked for in titles, case-insensitively."""
+
+    channel: ChannelId | None = None
+    verdict: Verdict | None = None
+    pin_state: PinState | None = None
+    upstream: Upstream | None = None
+    text: str = ""
+    sort: VideoSort = VideoSort.NEWEST
+    limit: int = 50
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class VideoPage:
+    items: tuple[VideoLine, ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelCounts:
+    """How much of a channel is listed, wanted (decided but not whole), held whole, and its held bytes."""
+
+    listed: int
+    wanted: int
+    held: int
+    held_bytes: ByteCount
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """All pins together: videos by state, verified bytes and promised bytes."""
+
+    by_state: dict[PinState, int]
+    done: ByteCount
+    size: ByteCount
+    videos: int
+    channels: int
+
+
+@dataclass(frozen=True, slots=True)
+class OriginToday:
+    """What was asked of one origin on the present UTC day, and whether we are leaving it in peace."""
+
+    origin: str
+    requests: int
+    bytes_taken: ByteCount
+    failures: int
+    quiet_until: datetime | None
+    last_ok: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One changed decision: what it was, what it is, why."""
+
+    at: datetime
+    video: VideoId
+    title: str
+    before: Verdict | None
+    after: Verdict | None
+    decision: Decision | None

@@ -1,0 +1,106 @@
+"""Decisions: the present plan's lines, and a log of those that changed. This module has the noun."""
+
+from datetime import datetime
+
+from sqlalchemy.dialects.sqlite import insert
+from sqlmodel import Session, col, delete, select
+
+from appliance.domain.catalogue import Change
+from appliance.domain.plan import Decision, Plan, Verdict
+from appliance.domain.units import VideoId
+from appliance.store.columns import pack, unpack
+from appliance.store.engine import touched
+from appliance.store.tables import DecisionChangeRow, DecisionRow, VideoRow
+
+_KEPT_CHANGES = 5_000
+_QUIET = (Verdict.LEAVE.value, None)
+
+
+def put_plan(session: Session, plan: Plan, now: datetime) -> int:
+    """Make ``plan`` the present one, log the verdicts that changed, and return how many did."""
+    old = {r.video: (r.verdict, r.position, r.body, r.since) for r in session.exec(select(DecisionRow))}
+    values: list[dict[str, object]] = []
+    changes: list[DecisionChangeRow] = []
+    for position, decision in enumerate(plan.decisions):
+        body, verdict = pack(decision), decision.verdict.value
+        before = old.pop(decision.video, None)
+        if before is not None and before[:3] == (verdict, position, body):
+            continue
+        moved = before is None or before[0] != verdict
+        since = now if before is None or moved else before[3]
+        values.append({"video": decision.video, "verdict": verdict, "position": position, "body": body, "since": since})
+        was = None if before is None else before[0]
+        if moved and not (was in _QUIET and verdict in _QUIET):
+            changes.append(
+                DecisionChangeRow(at=now, video=decision.video, title="", before=was, after=verdict, body=body)
+            )
+            touched(session, "decision", decision.video)
+    for start in range(0, len(values), 500):
+        statement = insert(DecisionRow)
+        statement = statement.on_conflict_do_update(
+            index_elements=["video"],
+            set_={n: statement.excluded[n] for n in ("verdict", "position", "body", "since")},
+        )
+        session.execute(statement, values[start : start + 500])
+    if old:
+        session.exec(delete(DecisionRow).where(col(DecisionRow.video).in_(list(old))))
+    _log(session, changes)
+    if values or old:
+        touched(session, "plan")
+    return len(changes)
+
+
+def _log(session: Session, changes: list[DecisionChangeRow]) -> None:
+    if not changes:
+        return
+    ids = [c.video for c in changes]
+    titles = dict(session.exec(select(VideoRow.id, VideoRow.title).where(col(VideoRow.id).in_(ids))).all())
+    for change in changes:
+        change.title = titles.get(change.video, "")
+    session.add_all(changes)
+    session.flush()
+    last = session.exec(
+        select(DecisionChangeRow.id).order_by(col(DecisionChangeRow.id).desc()).offset(_KEPT_CHANGES).limit(1)
+    ).first()
+    if last is not None:
+        session.exec(delete(DecisionChangeRow).where(col(DecisionChangeRow.id) <= last))
+
+
+def every(session: Session) -> tuple[Decision, ...]:
+    """Return the present decisions in the plan's order."""
+    return tuple(
+        unpack(Decision, body) for body in session.exec(select(DecisionRow.body).order_by(col(DecisionRow.position)))
+    )
+
+
+def with_verdict(session: Session, verdict: Verdict, limit: int, offset: int = 0) -> tuple[Decision, ...]:
+    """Return decisions of one verdict in the plan's order."""
+    query = (
+        select(DecisionRow.body)
+        .where(DecisionRow.verdict == verdict.value)
+        .order_by(col(DecisionRow.position))
+        .limit(limit)
+        .offset(offset)
+    )
+    return tuple(unpack(Decision, body) for body in session.exec(query))
+
+
+def one(session: Session, video: VideoId) -> Decision | None:
+    row = session.get(DecisionRow, video)
+    return None if row is None else unpack(Decision, row.body)
+
+
+def changes(session: Session, limit: int) -> tuple[Change, ...]:
+    """Return the latest changed decisions, newest first."""
+    rows = session.exec(select(DecisionChangeRow).order_by(col(DecisionChangeRow.id).desc()).limit(limit))
+    return tuple(
+        Change(
+            at=r.at,
+            video=VideoId(r.video),
+            title=r.title,
+            before=None if r.before is None else Verdict(r.before),
+            after=None if r.after is None else Verdict(r.after),
+            decision=None if r.body is None else unpack(Decision, r.body),
+        )
+        for r in rows
+    )

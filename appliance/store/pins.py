@@ -1,0 +1,79 @@
+"""Pins: what we promised to hold, and how far it is. Every change of state is written with ``store.promise``.
+
+This module has the noun.
+"""
+
+from datetime import datetime
+
+from sqlmodel import Session, col, select, update
+
+from appliance.domain.channel import Trouble
+from appliance.domain.pin import Pin, PinState
+from appliance.domain.units import ByteCount, RenditionName, VideoId
+from appliance.store.columns import pack, unpack
+from appliance.store.engine import touched
+from appliance.store.tables import PinRow
+
+
+def _pin(row: PinRow) -> Pin:
+    return Pin(
+        video=VideoId(row.video),
+        state=PinState(row.state),
+        renditions=unpack(tuple[RenditionName, ...], row.renditions),
+        size=ByteCount(row.size),
+        done=ByteCount(row.done),
+        since=row.since,
+        pinned_at=row.pinned_at,
+        trouble=None if row.trouble is None else unpack(Trouble, row.trouble),
+        failures=row.failures,
+        next_try=row.next_try,
+    )
+
+
+def every(session: Session) -> tuple[Pin, ...]:
+    """Return all pins, the oldest promise first."""
+    return tuple(_pin(r) for r in session.exec(select(PinRow).order_by(col(PinRow.since), col(PinRow.video))))
+
+
+def one(session: Session, video: VideoId) -> Pin | None:
+    row = session.get(PinRow, video)
+    return None if row is None else _pin(row)
+
+
+def put(session: Session, pin: Pin) -> None:
+    """Write a pin as it now is."""
+    row = session.get(PinRow, pin.video)
+    if row is None:
+        row = PinRow(video=pin.video, state="", renditions="", size=0, since=pin.since)
+    moved = row.state != pin.state.value
+    row.state, row.renditions = pin.state.value, pack(pin.renditions)
+    row.size, row.done, row.since, row.pinned_at = pin.size, pin.done, pin.since, pin.pinned_at
+    row.trouble = None if pin.trouble is None else pack(pin.trouble)
+    row.failures, row.next_try = pin.failures, pin.next_try
+    session.add(row)
+    touched(session, "pin", pin.video)
+    if moved:
+        touched(session, "pin_state", pin.video)
+
+
+def note_done(session: Session, done: dict[VideoId, ByteCount]) -> None:
+    """Write down progress; an observation, not a promise."""
+    for video, n in done.items():
+        session.exec(update(PinRow).where(col(PinRow.video) == video).values(done=n))
+        touched(session, "pin", video)
+
+
+def drop(session: Session, video: VideoId) -> None:
+    """The pin is released: nothing of it is on the disk any more."""
+    row = session.get(PinRow, video)
+    if row is not None:
+        session.delete(row)
+        touched(session, "pin", video)
+        touched(session, "pin_state", video)
+
+
+def next_try(session: Session, now: datetime) -> datetime | None:
+    """Return when the next backed-off pin falls due after ``now``."""
+    return session.exec(
+        select(PinRow.next_try).where(col(PinRow.next_try) > now).order_by(col(PinRow.next_try)).limit(1)
+    ).first()
