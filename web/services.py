@@ -1,0 +1,181 @@
+"""What the web asks of the house. The daemon builds it; this module says what it must hold.
+
+The verbs stand here as protocols, so that a page can be tried without a swarm.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+from appliance.clock import Clock
+from appliance.domain.catalogue import OriginToday
+from appliance.domain.pin import PinState
+from appliance.domain.plan import Disk, Plan, Rule
+from appliance.domain.shelf import Shelf
+from appliance.domain.traffic import Budget
+from appliance.domain.units import ByteCount, BytesPerSecond, ChannelId, VideoId
+from appliance.settings import Settings
+from appliance.store.engine import Store
+from appliance.store.leases import Leases
+
+
+class FollowedKind(StrEnum):
+    CHANNEL = "channel"
+    VIDEO = "video"
+
+
+class Followed(Protocol):
+    """What following an address came to: exactly one of the two is set; a single video became a hand pin."""
+
+    @property
+    def channel(self) -> ChannelId | None: ...
+
+    @property
+    def video(self) -> VideoId | None: ...
+
+    @property
+    def title(self) -> str: ...
+
+
+class Following(Protocol):
+    async def follow(self, text: str) -> Followed:
+        """Resolve what a person pasted and begin. Raises BadInput, OriginError."""
+        ...
+
+    async def refresh(self, channel: ChannelId) -> None:
+        """Look at a channel now."""
+        ...
+
+    def origins(self) -> tuple[OriginToday, ...]:
+        """Return what was asked of each origin today."""
+        ...
+
+
+class Planning(Protocol):
+    def wake(self) -> None: ...
+
+    async def run(self) -> Plan:
+        """Plan now, put the plan in force, and return it."""
+        ...
+
+    async def preview(self, rules: tuple[Rule, ...]) -> Plan:
+        """Return what these rules would come to, changing nothing."""
+        ...
+
+
+class Keeping(Protocol):
+    def wake(self) -> None: ...
+
+    async def disk(self) -> Disk:
+        """Return the library's disk as it is now. Raises LibraryMissing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """One video that is being fetched now. Rates in bytes/s; ``seconds_left`` None while unknown."""
+
+    video: VideoId
+    state: PinState
+    done: ByteCount
+    size: ByteCount
+    download_rate: BytesPerSecond
+    upload_rate: BytesPerSecond
+    peers: int
+    seconds_left: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """The present second, bytes/s: everything over the uplink, LAN peers, LAN players."""
+
+    up: BytesPerSecond
+    down: BytesPerSecond
+    lan_up: BytesPerSecond
+    lan_down: BytesPerSecond
+    players: BytesPerSecond
+    peers: int
+    torrents: int
+    viewers: int
+
+
+class Spending(Protocol):
+    def rates(self) -> Rates: ...
+
+    def activity(self) -> tuple[Activity, ...]: ...
+
+    @property
+    def budget(self) -> Budget: ...
+
+    async def flush(self) -> None:
+        """Write the ledger's last minute down, so that a page shows it."""
+        ...
+
+
+class Source(StrEnum):
+    DEFAULT = "default"
+    SAVED = "saved"
+    FILE = "file"
+    ENVIRONMENT = "environment"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One setting as a page shows it. ``path`` is ``web.port``; ``locked_by`` names the variable or file that fixes it."""
+
+    path: str
+    value: Any
+    default: Any
+    kind: str
+    description: str
+    source: Source
+    locked_by: str | None
+    needs_restart: bool
+    secret: bool
+    choices: tuple[str, ...] = ()
+    least: float | None = None
+    most: float | None = None
+
+
+class SettingsBook(Protocol):
+    @property
+    def current(self) -> Settings: ...
+
+    def options(self) -> tuple[Option, ...]: ...
+
+    async def save(self, changes: Mapping[str, Any]) -> None:
+        """Check the whole, save, and put in force. Raises BadInput that names the path; then nothing is changed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """``troubles`` are plain sentences; the box is degraded while there is one."""
+
+    ok: bool
+    troubles: tuple[str, ...]
+    version: str
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The house, as the web sees it. ``media`` is serve's ASGI app; ``lan_hosts`` the names and addresses we are."""
+
+    clock: Clock
+    store: Store
+    leases: Leases
+    settings: SettingsBook
+    following: Following
+    planning: Planning
+    keeping: Keeping
+    spending: Spending
+    shelf: Shelf
+    media: Callable[..., Any]
+    health: Callable[[], Health]
+    lan_hosts: Callable[[], frozenset[str]]
+    lan_address: Callable[[], str]
+    is_lan: Callable[[str], bool]
+    setup_code: Callable[[], str | None]
