@@ -1,0 +1,14 @@
+"""Who plays: this module says what ``serve`` is told of the one who asks.
+
+``web/access`` decides it and puts it into the ASGI scope as ``state["viewer"]``.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """``is_lan`` is true where no byte crosses the uplink; ``name`` tells viewers apart (an address, a token's name)."""
+
+    is_lan: bool = True
+    name: str = ""
