@@ -1,0 +1,308 @@
+"""Asking the world over HTTP: this module is the only way there, bounded in size, time and redirects.
+
+Every hop of a redirect is checked like a first request and counted where it goes.
+"""
+
+import asyncio
+import re
+import secrets
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Self
+
+import httpx
+
+from appliance.clock import Clock
+from appliance.domain.units import BytesPerSecond, Origin
+from appliance.errors import BadAnswer, Refused, Unreachable
+from appliance.outbound.manners import Ask, Asked, Conduct, Manners
+from appliance.outbound.meter import Meter
+from appliance.outbound.verdict import error_for, too_large
+from appliance.outbound.wire import Inflater, Reply, Wire, origin_of, parsed_url
+
+MOST_REDIRECTS = 5
+MOST_BYTES = 8 * 1024 * 1024
+OVERALL_SECONDS = 60.0
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)\Z")
+_SLOWEST_BYTES, _SLOWEST_SECONDS = 16 * 1024, 60.0
+_system_chance = secrets.SystemRandom().random
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundOptions:
+    """``allow_private`` lets us go to private addresses and over plain HTTP; ``user_agent`` names us to origins."""
+
+    allow_private: bool = False
+    user_agent: str = "Seedkeep"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer. ``body`` is empty where ``not_modified``; ``url`` is where it came from after redirects."""
+
+    status: int
+    body: bytes
+    etag: str | None
+    not_modified: bool
+    content_type: str
+    url: str
+
+
+class Fetcher:
+    """Asks origins, with manners. An async context manager.
+
+    ``count`` is told of every byte received, by origin; ``chance`` gives numbers from 0 to 1 for the jitter.
+    """
+
+    def __init__(
+        self,
+        options: OutboundOptions,
+        clock: Clock,
+        *,
+        count: Callable[[Origin, int], None] | None = None,
+        chance: Callable[[], float] = _system_chance,
+    ) -> None:
+        self._options = options
+        self._clock = clock
+        self._count = count
+        self.manners = Manners(clock, chance)
+        self._meter = Meter(clock.monotonic)
+        self._wire = Wire(lambda: self._options.allow_private)
+
+    async def __aenter__(self) -> Self:
+        await self._wire.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._wire.close()
+
+    def reconfigure(self, options: OutboundOptions) -> None:
+        """Use ``options`` from the next request on."""
+        self._options = options
+
+    def set_rate(self, rate: BytesPerSecond | None) -> None:
+        """Receive at most ``rate`` bytes/s from all origins together; None is unlimited, 0 stops."""
+        self._meter.set_rate(rate)
+
+    def received_rate(self) -> BytesPerSecond:
+        """Return the bytes received in the last second."""
+        return self._meter.received_rate()
+
+    def asked_today(self, origin: Origin) -> Asked:
+        """Return what was asked of ``origin`` on this UTC day."""
+        return self.manners.asked_today(origin)
+
+    def export(self) -> tuple[Conduct, ...]:
+        """Return what must be kept of all origins over a restart."""
+        return self.manners.export()
+
+    def restore(self, conducts: tuple[Conduct, ...]) -> None:
+        """Take over what an earlier process exported."""
+        self.manners.restore(conducts)
+
+    async def get(
+        self,
+        url: str,
+        *,
+        ask: Ask = Ask.API,
+        accept: str = "application/json",
+        etag: str | None = None,
+        max_bytes: int = MOST_BYTES,
+        timeout: float = OVERALL_SECONDS,
+        priority: bool = False,
+        expect: frozenset[int] = frozenset(),
+    ) -> Answer:
+        """Return a whole answer of at most ``max_bytes`` within ``timeout`` seconds of being asked.
+
+        With ``etag`` the answer may be "not modified". Statuses in ``expect`` are returned instead of raised.
+        Raises OriginError.
+        """
+        headers = {"Accept": accept, "Accept-Encoding": "gzip, identity"}
+        if etag is not None:
+            headers["If-None-Match"] = etag
+        async with self._asked(url, ask, headers, priority, timeout) as (reply, limit):
+            if reply.status == 304 and etag is not None:
+                return Answer(304, b"", etag, True, "", str(reply.url))
+            if reply.status not in expect:
+                self._require_success(reply)
+            body = await self._body(reply, max_bytes, priority, limit)
+            return Answer(
+                reply.status,
+                body,
+                reply.headers.get("etag"),
+                False,
+                reply.headers.get("content-type", ""),
+                str(reply.url),
+            )
+
+    async def get_range(
+        self, url: str, first: int, last: int, *, priority: bool = False, timeout: float = OVERALL_SECONDS
+    ) -> bytes:
+        """Return the bytes ``first`` to ``last``, both included (RFC 9110 §14): exactly these.
+
+        ``priority`` is for a viewer who waits. Raises BadAnswer for any other range, else OriginError.
+        """
+        if not 0 <= first <= last:
+            raise ValueError("not a range")
+        wanted = last - first + 1
+        headers = {"Accept": "*/*", "Accept-Encoding": "identity", "Range": f"bytes={first}-{last}"}
+        async with self._asked(url, Ask.MEDIA, headers, priority, timeout) as (reply, limit):
+            whole = reply.status == 200 and first == 0 and reply.length == wanted
+            if not whole:
+                self._require_range(reply, first, last)
+            body = await self._body(reply, wanted, priority, limit)
+        if len(body) != wanted:
+            raise _wrong_range(origin_of(reply.url))
+        return body
+
+    async def stream(
+        self, url: str, offset: int = 0, *, max_bytes: int | None = None, priority: bool = False
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield the bytes from ``offset`` to the end as they come.
+
+        Close it (``contextlib.aclosing``) when leaving early: it holds a connection. Raises OriginError; BadAnswer
+        past ``max_bytes`` or where the origin does not resume.
+        """
+        headers = {"Accept": "*/*", "Accept-Encoding": "identity"}
+        if offset:
+            headers["Range"] = f"bytes={offset}-"
+        async with self._asked(url, Ask.MEDIA, headers, priority, None) as (reply, _):
+            if offset:
+                self._require_range(reply, offset, None)
+            else:
+                self._require_success(reply)
+            self._check_announced(reply, max_bytes)
+            pace = _Pace(self._clock.monotonic, reply.origin)
+            received = 0
+            async for chunk in reply.chunks:
+                received += len(chunk)
+                if max_bytes is not None and received > max_bytes:
+                    raise too_large(reply.origin, max_bytes)
+                self._received(reply.origin, len(chunk))
+                yield chunk
+                await self._meter.go_on(priority)
+                pace.check(received)
+
+    # Inside
+
+    @asynccontextmanager
+    async def _asked(
+        self, text: str, ask: Ask, headers: Mapping[str, str], priority: bool, seconds: float | None
+    ) -> AsyncIterator[tuple[Reply, asyncio.Timeout]]:
+        """Ask, follow redirects, give the last answer with the running time limit on it."""
+        headers = {"User-Agent": self._options.user_agent, **headers}
+        url = parsed_url(text, self._options.allow_private)
+        seen = {url}
+        while True:
+            async with AsyncExitStack() as stack:
+                origin = origin_of(url)
+                await self._meter.go_on(priority)
+                await stack.enter_async_context(self.manners.turn(origin, ask, priority))
+                limit = await stack.enter_async_context(_time_limit(seconds, origin))
+                reply = await stack.enter_async_context(self._wire.exchange(url, headers))
+                self._received(origin, reply.head_size)
+                self.manners.heard(origin, ask, reply.status, reply.headers)
+                if reply.status not in _REDIRECTS:
+                    yield reply, limit
+                    return
+                url = self._next(reply, seen)
+
+    def _next(self, reply: Reply, seen: set[httpx.URL]) -> httpx.URL:
+        try:
+            target = str(reply.url.join(reply.headers.get("location", "")))
+        except (httpx.InvalidURL, ValueError) as error:
+            raise BadAnswer(f"{reply.origin} sends us to no usable address.", hint="Check the address.") from error
+        url = parsed_url(target, self._options.allow_private)
+        if reply.url.scheme == "https" and url.scheme == "http" and not self._options.allow_private:
+            raise Refused(f"{reply.origin} sends us to an unencrypted address.", hint="Tell its owner.")
+        if url in seen or len(seen) > MOST_REDIRECTS:
+            raise Refused(
+                f"{reply.origin} sends us from one address to the next without end.",
+                hint="Paste the address that a browser ends up at.",
+            )
+        seen.add(url)
+        return url
+
+    async def _body(self, reply: Reply, max_bytes: int, priority: bool, limit: asyncio.Timeout) -> bytes:
+        self._check_announced(reply, max_bytes)
+        inflater = Inflater(reply.headers.get("content-encoding", "").lower(), reply.origin, max_bytes)
+        parts = []
+        async for chunk in reply.chunks:
+            self._received(reply.origin, len(chunk))
+            parts.append(inflater.add(chunk))
+            if not self._meter.may_go_on(priority):
+                await self._wait_for_meter(priority, limit)
+        return b"".join(parts)
+
+    async def _wait_for_meter(self, priority: bool, limit: asyncio.Timeout) -> None:
+        """Wait for our own limit without holding that time against the origin."""
+        loop = asyncio.get_running_loop()
+        end = limit.when()
+        left = None if end is None else end - loop.time()
+        limit.reschedule(None)
+        await self._meter.go_on(priority)
+        limit.reschedule(None if left is None else loop.time() + left)
+
+    def _received(self, origin: Origin, count: int) -> None:
+        self._meter.note(count)
+        self.manners.received(origin, count)
+        if self._count is not None:
+            self._count(origin, count)
+
+    def _require_success(self, reply: Reply) -> None:
+        error = error_for(reply.origin, reply.status, reply.headers, self._clock.now())
+        if error is None and reply.status != 206:
+            return
+        raise error or _wrong_range(reply.origin)
+
+    def _require_range(self, reply: Reply, first: int, last: int | None) -> None:
+        error = error_for(reply.origin, reply.status, reply.headers, self._clock.now())
+        if error is not None:
+            raise error
+        match = _CONTENT_RANGE.match(reply.headers.get("content-range", ""))
+        if reply.status != 206 or match is None or int(match[1]) != first:
+            raise _wrong_range(reply.origin)
+        end, total = int(match[2]), match[3]
+        if last is not None and end != last:
+            raise _wrong_range(reply.origin)
+        if last is None and total != "*" and end != int(total) - 1:
+            raise _wrong_range(reply.origin)
+
+    def _check_announced(self, reply: Reply, max_bytes: int | None) -> None:
+        if max_bytes is not None and reply.length is not None and reply.length > max_bytes:
+            raise too_large(reply.origin, max_bytes)
+
+
+class _Pace:
+    """Gives up on a stream that only drips."""
+
+    def __init__(self, seconds: Callable[[], float], host: str) -> None:
+        self._seconds, self._host = seconds, host
+        self._since, self._at = seconds(), 0
+
+    def check(self, received: int) -> None:
+        now = self._seconds()
+        if received - self._at >= _SLOWEST_BYTES:
+            self._since, self._at = now, received
+        elif now - self._since > _SLOWEST_SECONDS:
+            raise Unreachable(f"{self._host} sends so slowly that it will never end.", hint="Seedkeep tries again.")
+
+
+@asynccontextmanager
+async def _time_limit(seconds: float | None, host: str) -> AsyncIterator[asyncio.Timeout]:
+    try:
+        async with asyncio.timeout(seconds) as limit:
+            yield limit
+    except TimeoutError as error:
+        raise Unreachable(
+            f"{host} took too long to answer.", hint="Nothing to do: Seedkeep tries again by itself."
+        ) from error
+
+
+def _wrong_range(host: str) -> BadAnswer:
+    return BadAnswer(
+        f"{host} sent other bytes of the file than were asked for.",
+        hint="Its files cannot be fetched in parts; ask its owner to allow byte ranges.",
+    )
