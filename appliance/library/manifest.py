@@ -113,7 +113,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     hashes: SideFile | None = None
     master: SideFile | None = None
     others: tuple[Name, ...] = ()
-    """Further files of ours: those of a rendition that is being replaced, for example."""
+    """Further files of ours that no other record names."""
+    superseded: tuple[RenditionRecord, ...] = ()
+    """Whole renditions whose file the origin replaced: kept and served until the new ones are whole."""
+    promised: bool = True
+    """Whether a pin stands behind it; what is held only because someone watches it is not promised."""
 
     @property
     def video(self) -> VideoId:
@@ -134,7 +138,7 @@ class Damaged:
 
 def media_names(manifest: Manifest) -> frozenset[str]:
     """Return the names of all media files."""
-    return frozenset(f.name for r in manifest.renditions for f in r.files)
+    return frozenset(f.name for r in (*manifest.renditions, *manifest.superseded) for f in r.files)
 
 
 def rendition_names(rendition: RenditionRecord) -> frozenset[str]:
@@ -145,7 +149,7 @@ def rendition_names(rendition: RenditionRecord) -> frozenset[str]:
 
 def listed_names(manifest: Manifest) -> frozenset[str]:
     """Return the names of all files in the folder that are ours, ``video.json`` itself left out."""
-    names = {n for r in manifest.renditions for n in rendition_names(r)}
+    names = {n for r in (*manifest.renditions, *manifest.superseded) for n in rendition_names(r)}
     names.update(c.file for c in manifest.captions)
     sides = (manifest.thumbnail, manifest.storyboard, manifest.hashes, manifest.master)
     names.update(side.file for side in sides if side is not None)
@@ -183,7 +187,7 @@ def check(manifest: Manifest) -> None:
     for name in listed_names(manifest):
         safe_name(name)
     known: dict[str, int] = {}
-    for rendition in manifest.renditions:
+    for rendition in (*manifest.renditions, *manifest.superseded):
         for file in rendition.files:
             if known.setdefault(file.name, file.size) != file.size:
                 raise BadAnswer("The video's record gives one file two sizes.")
@@ -191,7 +195,8 @@ def check(manifest: Manifest) -> None:
     if len(set(names)) != len(names):
         raise BadAnswer("The video's record names a rendition twice.")
     sides = listed_names(manifest) - media_names(manifest)
-    others = [n for r in manifest.renditions for n in (r.torrent, r.playlist) if n] + [
+    every = (*manifest.renditions, *manifest.superseded)
+    others = [n for r in every for n in (r.torrent, r.playlist) if n] + [
         c.file for c in manifest.captions
     ]
     if any(n not in sides for n in others):
