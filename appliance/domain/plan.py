@@ -56,12 +56,16 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What we have of a video: renditions promised, verified bytes on disk, and since when it is pinned whole."""
+    """What we have of a video: renditions promised, verified bytes on disk, and since when it is pinned whole.
+
+    ``rule`` is the one that the last decision charged it to (None: a hand pin, or not known).
+    """
 
     renditions: tuple[RenditionName, ...]
     size: ByteCount
     done: ByteCount
     pinned_at: datetime | None
+    rule: RuleId | None = None
 
 
 @dataclass(frozen=True, slots=True)
