@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """``is_lan`` is true where no byte crosses the uplink; ``name`` tells viewers apart (an address, a token's name)."""
+    """``is_lan`` is true where no byte crosses the uplink; ``name`` tells viewers apart (address or token)."""
 
     is_lan: bool = True
     name: str = ""

@@ -1,0 +1,269 @@
+"""The byte path: this module is the ASGI app below ``/media/{video_id}/``. It decides nothing about access.
+
+    master.m3u8   {rendition}.m3u8   captions/{language}.m3u8      playlists, written by us
+    file/{name}   {rendition}.mp4    by byte range; the latter where one file has picture and sound, or sound alone
+    thumbnail.jpg storyboard.jpg     captions/{language}.vtt
+
+The path may come with or without ``/media`` in front, and with a slash at its end, as mounting leaves it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from appliance.domain.shelf import NotPlayable, Playable, PlayableFile, PlayableRendition, Shelf
+from appliance.domain.units import RenditionName, VideoId
+from appliance.errors import DiskError, SeedkeepError
+from appliance.library.layout import is_video_id
+from appliance.serve.exchange import ASGIApp, Exchange, Left, Receive, Scope, Send
+from appliance.serve.playlist import caption_playlist, master_playlist, offered_captions, rendition_playlist
+from appliance.serve.ranges import Answer, answer, entity_tag
+from appliance.serve.source import PATIENCE, ArrivingSource, MediaPool, Source
+
+log = logging.getLogger(__name__)
+
+HLS = "application/vnd.apple.mpegurl"
+SMALL_FILE = 8 * 1024 * 1024
+RENEWAL = 15.0
+"""Seconds of one long answer after which its viewer's lease is renewed."""
+
+_TYPES = {".mp4": "video/mp4", ".ts": "video/mp2t", ".m4s": "video/iso.segment", ".webm": "video/webm"}
+_IMAGES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
+_LASTING = b"private, max-age=3600"
+
+Count = Callable[[VideoId, RenditionName, bool, int], None]
+"""(video, rendition, to the LAN, bytes given); rendition is empty for playlists and pictures."""
+
+Throttle = Callable[[bool, int], Awaitable[None]]
+"""(to the LAN, bytes): waits until so many bytes may go out."""
+
+
+class Leases(Protocol):
+    def renew(self, video: VideoId, holder: str) -> None:
+        """Say that ``holder`` watches ``video`` now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _House:
+    shelf: Shelf
+    leases: Leases
+    count: Count
+    throttle: Throttle
+    patience: float
+    pool: MediaPool = field(default_factory=MediaPool)
+
+
+def create_media_app(
+    shelf: Shelf, leases: Leases, count: Count, throttle: Throttle, *, patience: float = PATIENCE
+) -> ASGIApp:
+    """Return the app. ``patience``: seconds to wait for a video to open, and for its next byte.
+
+    It reads ``scope["state"]["viewer"]`` (a ``Viewer``); without one the viewer is on the LAN.
+    """
+    house = _House(shelf, leases, count, throttle, patience)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            async with Exchange(scope, receive, send) as exchange:
+                await _guarded(house, exchange, scope["path"])
+
+    return app
+
+
+async def _guarded(house: _House, exchange: Exchange, path: str) -> None:
+    """Answer, whatever happens. After the head has gone out, an early end (the server closes) says that it failed."""
+    try:
+        await _answered(house, exchange, path)
+    except Left:
+        return
+    except NotPlayable as refusal:
+        await _refuse(exchange, refusal)
+    except SeedkeepError as error:
+        status = 503 if isinstance(error, DiskError) or error.retryable else 404
+        await _refuse(exchange, NotPlayable(error.code, error.message, error.hint, status))
+    except Exception:
+        log.exception("Serving %r failed", path)
+        await _refuse(exchange, NotPlayable("bug", "Something went wrong on our side.", "See the log.", 500))
+
+
+async def _refuse(exchange: Exchange, refusal: NotPlayable) -> None:
+    if exchange.started:
+        log.warning("An answer ended early: %s", refusal.message)
+    elif not exchange.left:
+        await exchange.problem(refusal)
+
+
+async def _answered(house: _House, exchange: Exchange, path: str) -> None:
+    if exchange.method == "OPTIONS":
+        return await exchange.preflight()
+    if exchange.method not in ("GET", "HEAD"):
+        refusal = NotPlayable("method_not_allowed", "Media can only be read.", status=405)
+        return await exchange.problem(refusal, [(b"allow", b"GET, HEAD, OPTIONS")])
+    video, rest = _route(path)
+    house.leases.renew(video, exchange.viewer.name)
+    closed = NotPlayable("opening", "The video is still being opened.", hint="Try again in a moment.", status=504)
+    playable = await exchange.wait_for(house.shelf.playable(video), house.patience, closed)
+    request = _Request(house, exchange, playable)
+    match rest:
+        case ["file", name]:
+            return await request.file(name)
+        case ["captions", name]:
+            return await request.caption(name)
+        case ["master.m3u8"]:
+            return await request.master()
+        case ["thumbnail.jpg"]:
+            return await request.picture(playable.thumbnail)
+        case ["storyboard.jpg"]:
+            return await request.picture(playable.storyboard_file)
+        case [name] if name.endswith(".m3u8"):
+            return await request.rendition_playlist(name.removesuffix(".m3u8"))
+        case [name] if name.endswith(".mp4"):
+            return await request.progressive(name.removesuffix(".mp4"))
+        case _:
+            raise _nothing()
+
+
+def _route(path: str) -> tuple[VideoId, list[str]]:
+    """(video, the rest). Raises NotPlayable: an empty, dotted or unprintable step is never an address of ours."""
+    steps = path.strip("/").split("/")
+    if steps[0] == "media":
+        steps = steps[1:]
+    if not 2 <= len(steps) <= 3 or any(s in ("", ".", "..") or not s.isprintable() for s in steps):
+        raise _nothing()
+    if not is_video_id(steps[0]):
+        raise _nothing()
+    return VideoId(steps[0]), steps[1:]
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """One request for a part of an opened video."""
+
+    house: _House
+    exchange: Exchange
+    playable: Playable
+
+    async def master(self) -> None:
+        text = await self.house.pool.run(partial(master_playlist, self.playable))
+        if text is None:
+            raise NotPlayable(
+                "no_playlist",
+                "This video has no HLS rendition.",
+                hint="Play one of its files instead: " + ", ".join(f"{r.name}.mp4" for r in self.playable.renditions),
+            )
+        await self._text(text.encode(), HLS)
+
+    async def rendition_playlist(self, name: str) -> None:
+        text = await self.house.pool.run(partial(rendition_playlist, self._rendition(name)))
+        if text is None:
+            raise NotPlayable("no_playlist", "This rendition is one plain file, without a playlist.")
+        await self._text(text.encode(), HLS)
+
+    async def caption(self, name: str) -> None:
+        language, _, kind = name.rpartition(".")
+        caption = next((c for c in offered_captions(self.playable) if c.language == language), None)
+        if caption is None or kind not in ("m3u8", "vtt"):
+            raise _nothing()
+        if kind == "m3u8":
+            await self._text(caption_playlist(language, self.playable.duration).encode(), HLS)
+        else:
+            await self._small_file(caption.file, "text/vtt; charset=utf-8")
+
+    async def picture(self, name: str | None) -> None:
+        content_type = _IMAGES.get(PurePosixPath(name).suffix.lower()) if name else None
+        if name is None or content_type is None:
+            raise _nothing()
+        await self._small_file(name, content_type)
+
+    async def progressive(self, name: str) -> None:
+        rendition = self._rendition(name)
+        if len(rendition.files) != 1 or not rendition.has_audio:
+            raise NotPlayable(
+                "not_one_file",
+                "This rendition is not one file with sound.",
+                hint="Play master.m3u8 instead.",
+            )
+        await self._media(rendition, rendition.files[0])
+
+    async def file(self, name: str) -> None:
+        for rendition in self.playable.renditions:
+            for file in rendition.files:
+                if file.name == name:
+                    return await self._media(rendition, file)
+        raise _nothing()
+
+    def _rendition(self, name: str) -> PlayableRendition:
+        rendition = next((r for r in self.playable.renditions if r.name == name), None)
+        if rendition is None:
+            raise NotPlayable("no_rendition", "This rendition is not here.", hint="master.m3u8 names those that are.")
+        return rendition
+
+    async def _text(self, data: bytes, content_type: str, cache: bytes = b"no-cache") -> None:
+        lan = self.exchange.viewer.is_lan
+        if not lan:
+            await self.house.throttle(lan, len(data))
+        sent = await self.exchange.text(data, content_type, cache)
+        if sent:
+            self.house.count(self.playable.video, RenditionName(""), lan, sent)
+
+    async def _small_file(self, name: str, content_type: str) -> None:
+        place = await self.house.shelf.file(self.playable.video, name)
+        if not isinstance(place, Path):
+            await place.close()
+            raise _nothing()
+        await self._text(await self.house.pool.whole(place, SMALL_FILE), content_type, _LASTING)
+
+    async def _media(self, rendition: PlayableRendition, file: PlayableFile) -> None:
+        content_type = _TYPES.get(PurePosixPath(file.name).suffix.lower(), "application/octet-stream")
+        if content_type == "video/mp4" and not rendition.has_video:
+            content_type = "audio/mp4"
+        tag = entity_tag(file.identity, file.size)
+        head = answer(self.exchange.method, self.exchange.headers, tag, file.size, content_type)
+        source = await self._source(file)
+        try:
+            if self.exchange.method == "HEAD" or head.count == 0:
+                await self.exchange.start(head, [(b"cache-control", _LASTING)])
+                await self.exchange.body(b"")
+            else:
+                await self._send(rendition.name, head, source)
+        finally:
+            await source.close()
+
+    async def _source(self, file: PlayableFile) -> Source:
+        late = NotPlayable("opening", "The file is still being opened.", hint="Try again in a moment.", status=504)
+        finding = self._place(file)
+        return await self.exchange.wait_for(finding, self.house.patience, late)
+
+    async def _place(self, file: PlayableFile) -> Source:
+        place = await self.house.shelf.file(self.playable.video, file.name)
+        if isinstance(place, Path):
+            return await self.house.pool.open(place, file)
+        return ArrivingSource(place, self.exchange, self.house.patience)
+
+    async def _send(self, rendition: RenditionName, head: Answer, source: Source) -> None:
+        """Send the body. The first chunk is read before the head goes out, so that a failure has its own status."""
+        lan, clock = self.exchange.viewer.is_lan, asyncio.get_running_loop().time
+        offset, left, renewed = head.offset, head.count, clock()
+        while left > 0 and not self.exchange.left:
+            data = await source.read(offset, left)
+            size = len(data)
+            offset, left = offset + size, left - size
+            if not lan:
+                await self.house.throttle(lan, size)
+            if not self.exchange.started:
+                await self.exchange.start(head, [(b"cache-control", _LASTING)])
+            await self.exchange.body(data, more=left > 0)
+            del data  # freed before the next read, which then reuses memory that is still in the CPU's cache
+            self.house.count(self.playable.video, rendition, lan, size)
+            if clock() - renewed > RENEWAL:
+                renewed = clock()
+                self.house.leases.renew(self.playable.video, self.exchange.viewer.name)
+
+
+def _nothing() -> NotPlayable:
+    return NotPlayable("not_found", "There is nothing at this address.")

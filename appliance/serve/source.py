@@ -1,0 +1,154 @@
+"""Where a media answer's bytes come from: this module reads held files in threads, arriving ones through a Reader.
+
+Held files are read with ``pread`` in 256 KiB chunks by a pool that does nothing else: a cold disk or a hung mount
+then never holds up the loop.
+"""
+
+import asyncio
+import os
+import stat
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from appliance.domain.shelf import NotPlayable, PlayableFile, Reader
+from appliance.serve.exchange import Exchange
+
+T = TypeVar("T")
+
+CHUNK = 256 * 1024
+THREADS = 8
+PATIENCE = 30.0
+"""Seconds without a byte after which an answer ends."""
+
+
+class Source(Protocol):
+    async def read(self, offset: int, length: int) -> bytes:
+        """Return 1 to ``length`` bytes. Raises NotPlayable; Left when the client is gone."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class MediaPool:
+    """The threads that read media, and nothing else."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(THREADS, "media-io")
+
+    async def open(self, path: Path, file: PlayableFile) -> "HeldSource":
+        """Open a held file. Raises NotPlayable where it is not what the record says."""
+        opening = self._threads.submit(_opened, path, file.size)
+        try:
+            return HeldSource(self._threads, await asyncio.wrap_future(opening))
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close_unwanted)  # the one who asked is gone; the thread may still open it
+            raise
+
+    async def whole(self, path: Path, limit: int) -> bytes:
+        """Return a small file's content. Raises NotPlayable."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, _content, path, limit)
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Return what ``work``, which takes a while, returns."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+class HeldSource:
+    """A whole file on our disk."""
+
+    def __init__(self, threads: ThreadPoolExecutor, fd: int) -> None:
+        self._threads, self._fd, self._loop = threads, fd, asyncio.get_running_loop()
+
+    async def read(self, offset: int, length: int) -> bytes:
+        try:
+            data = await self._loop.run_in_executor(self._threads, os.pread, self._fd, min(CHUNK, length), offset)
+        except OSError as error:
+            raise _unreadable() from error
+        if not data:
+            raise _unreadable()
+        return data
+
+    async def close(self) -> None:
+        os.close(self._fd)
+
+
+class ArrivingSource:
+    """A file that is still on its way: waits for its bytes, but not for ever, and not for one who left."""
+
+    def __init__(self, reader: Reader, exchange: Exchange, patience: float) -> None:
+        self._reader, self._exchange, self._patience = reader, exchange, patience
+
+    async def read(self, offset: int, length: int) -> bytes:
+        late = NotPlayable(
+            "too_slow",
+            "The video's bytes are not arriving.",
+            hint="Nobody who has them answers fast enough now. Try again later.",
+            status=504,
+        )
+        work = self._reader.read(offset, min(CHUNK, length))
+        data = await self._exchange.wait_for(work, self._patience, late)
+        if not 0 < len(data) <= length:
+            raise _unreadable()
+        return data
+
+    async def close(self) -> None:
+        await self._reader.close()
+
+
+def _opened(path: Path, size: int) -> int:
+    try:
+        # O_NONBLOCK: a FIFO in a file's place cannot hang the thread.
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+    except FileNotFoundError as error:
+        raise _absent() from error
+    except (OSError, ValueError) as error:
+        raise _unreadable() from error
+    try:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
+            raise _absent()
+        if found.st_size != size:
+            raise _unreadable()
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _close_unwanted(opening: "Future[int]") -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        os.close(opening.result())
+
+
+def _content(path: Path, limit: int) -> bytes:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+        with os.fdopen(fd, "rb") as file:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise _absent()
+            data = file.read(limit + 1)
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise _absent() from error
+    except (OSError, ValueError) as error:
+        raise _unreadable() from error
+    if len(data) > limit:
+        raise _unreadable()
+    return data
+
+
+def _absent() -> NotPlayable:
+    return NotPlayable("file_missing", "The file is not on the disk.", hint="A scrub will find it and fetch it again.")
+
+
+def _unreadable() -> NotPlayable:
+    return NotPlayable(
+        "file_unreadable",
+        "The file cannot be read from the disk.",
+        hint="Look at the disk. A scrub finds damage and mends it.",
+        status=503,
+    )
