@@ -1,4 +1,4 @@
-"""What stands beside a PeerTube video: this module reads its lists of captions and storyboards, as hostile as the rest."""
+"""What stands beside a PeerTube video: this module reads its lists of captions and storyboards."""
 
 from appliance.domain.video import Caption, Storyboard
 from appliance.follow.sources.hostile import items, line, member, parsed, web_url, whole
