@@ -9,7 +9,7 @@ LATEST = timedelta(hours=24)
 JITTER = 0.2
 """Share of the wait by which it may be shorter or longer, so that boxes don't ask at the same moment."""
 
-LOOKS_PER_VIDEO = 24
+LOOKS_PER_VIDEO = 48
 """A channel is looked at this often in the usual time between two of its videos."""
 
 FIRST_RETRY = timedelta(minutes=5)
@@ -17,6 +17,8 @@ DETAIL_AGE = timedelta(hours=24)
 """How old the detail of a pinned video may be: a new caption or mirror shows nowhere else."""
 
 _RECENT_VIDEOS = 10
+_FELL_SILENT = 3
+_JUST_CHANGED = timedelta(hours=2)
 
 
 def next_check(
@@ -39,16 +41,15 @@ def next_check(
 
 
 def interval(now: datetime, published: Sequence[datetime], last_change: datetime | None) -> timedelta:
-    """Return the wait between two looks: 15 minutes for a channel that publishes hourly, a day for a sleeping one."""
+    """Return the wait between two looks: 15 to 30 minutes for one that publishes daily, a day for one that sleeps."""
     newest = sorted((p for p in published if p <= now), reverse=True)[:_RECENT_VIDEOS]
     if not newest:
         quiet = now - last_change if last_change is not None else LATEST
         return _bounded(quiet / LOOKS_PER_VIDEO, BUSY)
     silence = now - newest[0]
     usual = (newest[0] - newest[-1]) / (len(newest) - 1) if len(newest) > 1 else silence
-    # A channel that has fallen silent is asked less and less, one that woke up often at once.
-    gap = max(usual, silence) if silence > usual * 3 else usual
-    if last_change is not None and now - last_change < timedelta(hours=2):
+    gap = silence if silence > usual * _FELL_SILENT else usual
+    if last_change is not None and now - last_change < _JUST_CHANGED:
         return SOONEST
     return _bounded(gap / LOOKS_PER_VIDEO, SOONEST)
 
@@ -59,7 +60,7 @@ def _bounded(wait: timedelta, least: timedelta) -> timedelta:
 
 def backoff(failures: int) -> timedelta:
     """Return the wait after ``failures`` in a row: 5 minutes, twice as long each time, a day at most."""
-    return min(FIRST_RETRY * 2 ** min(max(failures - 1, 0), 12), LATEST)
+    return min(FIRST_RETRY * (1 << min(max(failures - 1, 0), 12)), LATEST)
 
 
 def detail_retry(now: datetime, failures: int, jitter: float, retry_after: timedelta | None = None) -> datetime:

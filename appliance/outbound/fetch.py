@@ -14,9 +14,10 @@ from typing import Self
 import httpx
 
 from appliance.clock import Clock
+from appliance.domain.catalogue import OriginToday
 from appliance.domain.units import BytesPerSecond, Origin
 from appliance.errors import BadAnswer, Refused, Unreachable
-from appliance.outbound.manners import Ask, Asked, Conduct, Manners
+from appliance.outbound.manners import Ask, Asked, Manners
 from appliance.outbound.meter import Meter
 from appliance.outbound.verdict import error_for, too_large
 from appliance.outbound.wire import Inflater, Reply, Wire, origin_of, parsed_url
@@ -94,13 +95,13 @@ class Fetcher:
         """Return what was asked of ``origin`` on this UTC day."""
         return self.manners.asked_today(origin)
 
-    def export(self) -> tuple[Conduct, ...]:
+    def export(self) -> tuple[OriginToday, ...]:
         """Return what must be kept of all origins over a restart."""
         return self.manners.export()
 
-    def restore(self, conducts: tuple[Conduct, ...]) -> None:
+    def restore(self, lines: tuple[OriginToday, ...]) -> None:
         """Take over what an earlier process exported."""
-        self.manners.restore(conducts)
+        self.manners.restore(lines)
 
     async def get(
         self,

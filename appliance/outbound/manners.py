@@ -13,6 +13,7 @@ from email.utils import parsedate_to_datetime
 from enum import Enum
 
 from appliance.clock import Clock
+from appliance.domain.catalogue import OriginToday
 from appliance.domain.units import ByteCount, Origin
 from appliance.errors import Throttled, Unreachable
 from appliance.outbound.lane import Lane
@@ -48,16 +49,6 @@ class Asked:
     received: ByteCount = ByteCount(0)
 
 
-@dataclass(frozen=True, slots=True)
-class Conduct:
-    """What has to be kept of an origin over a restart. ``failures`` in a row; ``rest_until`` None: ask at once."""
-
-    origin: Origin
-    asked: Asked
-    failures: int = 0
-    rest_until: datetime | None = None
-
-
 @dataclass(slots=True)
 class _Record:
     asked: Asked
@@ -72,6 +63,7 @@ class _Record:
     failures: int = 0
     rest_until: datetime | None = None
     told_to_rest: bool = False
+    last_ok: datetime | None = None
     window_ends: float = 0.0
     window_used: int = 0
 
@@ -144,6 +136,7 @@ class Manners:
             self._fail(record, retry_after(headers, self._clock.now()) if status in (429, 503) else None)
         else:
             record.failures, record.rest_until, record.told_to_rest = 0, None, False
+            record.last_ok = self._clock.now()
 
     def received(self, origin: Origin, count: int) -> None:
         """Count bytes that came from ``origin``."""
@@ -164,20 +157,25 @@ class Manners:
             return 0.0
         return max((record.rest_until - self._clock.now()).total_seconds(), 0.0)
 
-    def export(self) -> tuple[Conduct, ...]:
+    def export(self) -> tuple[OriginToday, ...]:
         """Return all that must outlive this process."""
-        return tuple(
-            Conduct(origin, self._today(record), record.failures, record.rest_until)
-            for origin, record in self._records.items()
-        )
+        return tuple(self._line(origin, record) for origin, record in self._records.items())
 
-    def restore(self, conducts: tuple[Conduct, ...]) -> None:
-        """Take over what an earlier process exported."""
-        for conduct in conducts:
-            record = self._record(conduct.origin)
-            record.asked, record.failures = conduct.asked, conduct.failures
-            record.rest_until = conduct.rest_until
-            record.told_to_rest = conduct.rest_until is not None
+    def restore(self, lines: tuple[OriginToday, ...]) -> None:
+        """Take over what an earlier process exported; its requests all count as other than to the API."""
+        today = self._clock.now().date()
+        for line in lines:
+            record = self._record(Origin(line.origin))
+            record.asked = Asked(today, 0, line.requests, line.bytes_taken)
+            record.failures, record.last_ok = line.failures, line.last_ok
+            record.rest_until = line.quiet_until
+            record.told_to_rest = line.quiet_until is not None
+
+    def _line(self, origin: Origin, record: _Record) -> OriginToday:
+        asked = self._today(record)
+        return OriginToday(
+            origin, asked.api + asked.other, asked.received, record.failures, record.rest_until, record.last_ok
+        )
 
     # Inside
 
