@@ -34,13 +34,25 @@ class TorrentMeta:
         return ByteCount(sum(size for _, size in self.files))
 
 
+class RangeReader(Protocol):
+    """Bytes of the torrent as its origin serves them over HTTP; the torrent's owner supplies it."""
+
+    async def __call__(self, file_index: int, first: int, last: int) -> bytes:
+        """Return the bytes ``first`` to ``last`` (inclusive) of one file; they are checked against the piece hashes.
+
+        Raises any SeedkeepError when the origin does not give exactly these. May be cancelled at any time. What it
+        fetches is counted and limited by whoever fetches, not by the swarm.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class TorrentSpec:
     """A torrent to hold. ``names`` are base names in ``folder``, one for each file in the torrent's order.
 
     ``web_seeds`` are addresses of the file (single-file) or of a folder, ending in ``/``. ``trackers`` only those
     just confirmed. ``distrust`` hashes everything on disk before anything is asked for; without it only what the
-    resume data does not claim.
+    resume data does not claim. ``window`` reads the origin by HTTP range for viewers who wait (``reader``).
     """
 
     meta: TorrentMeta
@@ -49,6 +61,7 @@ class TorrentSpec:
     web_seeds: tuple[str, ...] = ()
     trackers: tuple[str, ...] = ()
     distrust: bool = False
+    window: RangeReader | None = None
 
 
 class TorrentPhase(StrEnum):

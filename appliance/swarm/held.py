@@ -1,0 +1,139 @@
+"""One torrent as the session holds it: this module keeps what is known of it, cheaply for thousands of them."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import libtorrent as lt
+
+from appliance.domain.units import ByteCount, BytesPerSecond, InfoHash
+from appliance.swarm.extents import Extents
+from appliance.swarm.port import Judged, RangeReader, TorrentPhase, TorrentStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """What libtorrent last reported. ``complete`` as the tracker said it, -1 for unknown."""
+
+    download_rate: int = 0
+    upload_rate: int = 0
+    peers: int = 0
+    seeds: int = 0
+    complete: int = -1
+    total_up: int = 0
+    total_down: int = 0
+
+    @classmethod
+    def of(cls, status: Any) -> "Numbers":
+        return cls(
+            status.download_payload_rate,
+            status.upload_payload_rate,
+            status.num_peers,
+            status.num_seeds,
+            status.num_complete,
+            status.total_payload_upload,
+            status.total_payload_download,
+        )
+
+
+_NOTHING_YET = Numbers()
+
+
+class Inventory:
+    """The verified pieces of a torrent, counted by us: libtorrent's *finished* also means "all that is wanted now"."""
+
+    __slots__ = ("_extents", "count", "done", "have")
+
+    def __init__(self, extents: Extents, have: bytearray) -> None:
+        self._extents = extents
+        self.replace(have)
+
+    def replace(self, have: bytearray) -> None:
+        self.have, self.count = have, sum(have)
+        self.done = sum(self._extents.piece_size(k) for k, here in enumerate(have) if here)
+
+    @property
+    def whole(self) -> bool:
+        return self.count == len(self.have)
+
+    def gained(self, piece: int) -> bool:
+        """Note a piece; tell whether it is new."""
+        if not 0 <= piece < len(self.have) or self.have[piece]:
+            return False
+        self.have[piece] = 1
+        self.count += 1
+        self.done += self._extents.piece_size(piece)
+        return True
+
+    def missing(self, pieces: Iterable[int]) -> list[int]:
+        return [k for k in pieces if not self.have[k]]
+
+
+@dataclass(slots=True, eq=False)
+class Held:
+    """A torrent and its state. ``started`` is what the owner wants, ``fault`` why it does not go on."""
+
+    info_hash: InfoHash
+    extents: Extents
+    handle: lt.torrent_handle
+    inventory: Inventory
+    window: RangeReader | None
+    web_seeds: tuple[str, ...]
+    trackers: tuple[str, ...]
+    sequential: bool
+    started: bool = False
+    checking: bool = False
+    closing: bool = False
+    fault: str = ""
+    disk_full: bool = False
+    dirty: bool = False
+    synced: bool = False
+    saved_at: float = 0.0
+    numbers: Numbers = _NOTHING_YET
+    given_seeds: set[str] = field(default_factory=set)
+    mending: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def hash_of(self, piece: int) -> bytes:
+        """Return a piece's SHA-1. A round trip to libtorrent: not on the loop, not in a hurry."""
+        info = self.handle.torrent_file()
+        return bytes(info.hash_for_piece(piece)) if info else b""
+
+    @property
+    def phase(self) -> TorrentPhase:
+        if self.fault:
+            return TorrentPhase.FAULT
+        if self.checking:
+            return TorrentPhase.CHECKING
+        if not self.started:
+            return TorrentPhase.STOPPED
+        return TorrentPhase.WHOLE if self.inventory.whole else TorrentPhase.DOWNLOADING
+
+    def judged(self, missing: str = "") -> Judged:
+        return Judged(ByteCount(self.inventory.done), self.extents.size, missing)
+
+    def status(self) -> TorrentStatus:
+        now, going = self.numbers, self.started and not self.fault
+        ourselves = 1 if self.inventory.whole and self.trackers else 0
+        return TorrentStatus(
+            info_hash=self.info_hash,
+            phase=self.phase,
+            done=ByteCount(self.inventory.done),
+            size=self.extents.size,
+            download_rate=BytesPerSecond(now.download_rate if going else 0),
+            upload_rate=BytesPerSecond(now.upload_rate if going else 0),
+            peers=now.peers if going else 0,
+            seeds=now.seeds if going else 0,
+            complete=max(0, now.complete - ourselves) if now.complete >= 0 else None,
+            fault=self.fault,
+            disk_full=self.disk_full,
+        )
+
+    def use_web_seeds(self, wanted: Iterable[str]) -> None:
+        """Give libtorrent exactly these web seeds; taking one away ends its connection and what was asked of it."""
+        addresses = set(wanted)
+        for url in self.given_seeds - addresses:
+            self.handle.remove_url_seed(url)
+        for url in addresses - self.given_seeds:
+            self.handle.add_url_seed(url)
+        self.given_seeds = addresses

@@ -1,0 +1,67 @@
+"""Resume data on its way to disk: this module asks for it, writes it, and does so by itself while pieces arrive."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from typing import Protocol, TypeVar
+
+import libtorrent as lt
+
+from appliance.errors import DiskError, SwarmError
+from appliance.swarm.answers import Answers
+from appliance.swarm.held import Held
+from appliance.swarm.resume import ResumeFiles
+
+EVERY_SECONDS = 10.0
+AT_ONCE = 20
+
+T = TypeVar("T")
+
+
+class InThread(Protocol):
+    def __call__(self, work: Callable[[], T]) -> Awaitable[T]: ...
+
+
+class Saving:
+    """Writes resume data of the torrents of one session."""
+
+    def __init__(self, resume: ResumeFiles, answers: Answers, in_thread: InThread) -> None:
+        self._resume, self._answers, self._in_thread = resume, answers, in_thread
+
+    async def buffer(self, held: Held) -> bytes:
+        """Return libtorrent's resume data, without the torrent itself and without priorities. Raises SwarmError."""
+        asked = self._answers.waits("saved", held.info_hash)
+        answer = self._answers.expect("saved", held.info_hash)
+        if not asked:
+            held.handle.save_resume_data(lt.save_resume_flags_t.flush_disk_cache)
+        buffer: bytes = await answer.get()
+        return buffer
+
+    async def save(self, held: Held) -> None:
+        """Store what is known of one torrent. Raises SwarmError or DiskError."""
+        held.dirty, synced = False, held.synced
+        try:
+            buffer = await self.buffer(held)
+            if held.closing:
+                return
+            await self._in_thread(partial(self._resume.write, held.info_hash, buffer, synced=synced))
+        except OSError as trouble:
+            held.dirty = True
+            raise DiskError(f"Resume data could not be written: {trouble.strerror}.") from trouble
+        except SwarmError:
+            held.dirty = True
+            raise
+
+    def due(self, torrents: Iterable[Held], now: float) -> list[Held]:
+        """Return the torrents whose pieces changed and that were not saved for a while, a bounded number."""
+        late = [h for h in torrents if h.dirty and not h.closing and now - h.saved_at >= EVERY_SECONDS][:AT_ONCE]
+        for held in late:
+            held.saved_at = now
+        return late
+
+
+def saved_buffer(alert: lt.save_resume_data_alert) -> bytes:
+    """Return an alert's resume data as bytes; priorities are a viewer's moment and stay out of it."""
+    params = alert.params
+    params.piece_priorities = []
+    params.file_priorities = []
+    return bytes(lt.write_resume_data_buf(params))
