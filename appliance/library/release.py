@@ -54,6 +54,21 @@ def release(library: Library, manifest: Manifest, renditions: Collection[Renditi
     return Released(done.freed, done.files, left)
 
 
+def prune(library: Library, manifest: Manifest) -> Manifest:
+    """Delete the files that ``manifest`` lists as others, and nothing else; return, and write, the record without them.
+
+    Raises LibraryMissing, DiskError.
+    """
+    if not manifest.others:
+        return manifest
+    rest = msgspec.structs.replace(manifest, others=())
+    with library.open_folder(Origin(manifest.origin), manifest.video) as folder:
+        _unlink(folder, frozenset(manifest.others) - listed_names(rest))
+        os.fsync(folder)
+        write_at(folder, MANIFEST, encode(rest))
+    return rest
+
+
 def without(manifest: Manifest, renditions: Collection[RenditionName]) -> Manifest:
     """Return the record that is left when ``renditions`` are gone."""
     return msgspec.structs.replace(

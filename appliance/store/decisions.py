@@ -10,7 +10,7 @@ from appliance.domain.plan import Decision, Plan, Verdict
 from appliance.domain.units import VideoId
 from appliance.store.columns import pack, unpack
 from appliance.store.engine import touched
-from appliance.store.tables import DecisionChangeRow, DecisionRow, VideoRow
+from appliance.store.tables import DecisionChangeRow, DecisionRow, PinRow, VideoRow
 
 _KEPT_CHANGES = 5_000
 _QUIET = (Verdict.LEAVE.value, None)
@@ -71,6 +71,20 @@ def every(session: Session) -> tuple[Decision, ...]:
     return tuple(
         unpack(Decision, body) for body in session.exec(select(DecisionRow.body).order_by(col(DecisionRow.position)))
     )
+
+
+def to_carry_out(session: Session) -> tuple[Decision, ...]:
+    """Return the decisions that ask for something: to pin, to release, and those on what is pinned in any state."""
+    pinned = select(PinRow.video)
+    query = (
+        select(DecisionRow.body)
+        .where(
+            col(DecisionRow.verdict).in_((Verdict.PIN.value, Verdict.RELEASE.value))
+            | col(DecisionRow.video).in_(pinned)
+        )
+        .order_by(col(DecisionRow.position))
+    )
+    return tuple(unpack(Decision, body) for body in session.exec(query))
 
 
 def with_verdict(session: Session, verdict: Verdict, limit: int, offset: int = 0) -> tuple[Decision, ...]:

@@ -171,6 +171,7 @@ def put_detail(session: Session, detail: VideoDetail, etag: str | None, now: dat
         session.exec(delete(RenditionRow).where(col(RenditionRow.video) == s.id))
         session.add_all(_rendition_row(s.id, r) for r in detail.renditions)
     touched(session, "video", s.id)
+    touched(session, "confirmed", s.id)
     if changed:
         touched(session, "detail", s.id)
     return changed
@@ -183,6 +184,7 @@ def detail_unchanged(session: Session, video: VideoId, now: datetime) -> None:
         .where(col(VideoRow.id) == video)
         .values(detail_due=False, detail_at=now, detail_failures=0, detail_next=None, trouble=None)
     )
+    touched(session, "confirmed", video)
 
 
 def note_upstream(session: Session, video: VideoId, upstream: Upstream, trouble: Trouble | None, now: datetime) -> None:

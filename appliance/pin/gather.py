@@ -1,0 +1,354 @@
+"""What it takes before a media byte may be asked for: playlists, hashes, torrents, and the record that lists them all.
+
+Everything here comes from outside and is checked before it is written: this module fetches and checks, it does not
+touch the disk.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+
+from appliance.domain.catalogue import VideoRecord
+from appliance.domain.shelf import ByteMap
+from appliance.domain.units import ByteCount, RenditionName
+from appliance.domain.video import Extras, Rendition, RenditionKind
+from appliance.errors import BadAnswer, NotFound, OriginError
+from appliance.library.bytemap import Master, Variant, playlist_text, read_master, read_playlist, sha256_list
+from appliance.library.layout import base_name, safe_name
+from appliance.library.manifest import (
+    CaptionRecord,
+    Manifest,
+    MediaFile,
+    RenditionRecord,
+    SideFile,
+    StoryboardRecord,
+    listed_names,
+)
+from appliance.outbound.fetch import Fetcher
+from appliance.outbound.manners import Ask
+from appliance.swarm.port import TorrentMeta
+
+MAX_PLAYLIST = 8 * 1024 * 1024
+MAX_TORRENT = 16 * 1024 * 1024
+MAX_IMAGE = 8 * 1024 * 1024
+MAX_CAPTION = 4 * 1024 * 1024
+
+Hashes = Mapping[str, dict[tuple[int, int], str]]
+
+
+class Torrents(Protocol):
+    """Reads a ``.torrent`` and checks it against what the origin said. Raises BadAnswer."""
+
+    def parse(self, raw: bytes) -> TorrentMeta: ...
+
+    def check_single(self, meta: TorrentMeta, size: int) -> None: ...
+
+    def check_files(self, meta: TorrentMeta, sizes: Mapping[str, int]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """A video ready to be opened. ``sides`` are the side files to write, by name; ``manifest`` lists every file."""
+
+    manifest: Manifest
+    bytemaps: Mapping[RenditionName, ByteMap]
+    metas: Mapping[RenditionName, TorrentMeta]
+    hashes: Hashes
+    sides: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One rendition, gathered."""
+
+    record: RenditionRecord
+    bytemap: ByteMap | None
+    meta: TorrentMeta | None
+    sides: Mapping[str, bytes]
+
+
+def _named(error: OriginError, what: str) -> OriginError:
+    """Return the error with the thing it is about in its sentence."""
+    error.message = f"{what}: {error.message}"
+    error.args = (error.message,)
+    return error
+
+
+class Gatherer:
+    """Fetches and checks what stands beside the media. ``urgent``: a viewer waits."""
+
+    def __init__(self, fetcher: Fetcher, torrents: Torrents) -> None:
+        self._fetcher, self.torrents = fetcher, torrents
+
+    async def gather(self, record: VideoRecord, chosen: tuple[Rendition, ...], *, urgent: bool = False) -> Gathered:
+        """Return all that is needed to open ``chosen``, as the origin has it now. Raises OriginError, BadAnswer."""
+        hls = any(r.kind is RenditionKind.HLS for r in chosen)
+        try:
+            async with asyncio.TaskGroup() as group:
+                master_task = group.create_task(self._master(record, urgent)) if hls else None
+                hash_task = group.create_task(self._hashes(record, urgent)) if hls else None
+                parts = [group.create_task(self._rendition(r, urgent)) for r in chosen]
+        except BaseExceptionGroup as several:
+            raise several.exceptions[0] from None
+        master = Master() if master_task is None else master_task.result()
+        done = [_with_variant(p.result(), r, master) for p, r in zip(parts, chosen, strict=True)]
+        hashes, raw_hashes = ({}, None) if hash_task is None else hash_task.result()
+        sides = {name: data for part in done for name, data in part.sides.items()}
+        hash_file: SideFile | None = None
+        if raw_hashes is not None and record.sha256_url is not None:
+            hash_file = SideFile(file=base_name(record.sha256_url), url=record.sha256_url)
+            sides[hash_file.file] = raw_hashes
+        return Gathered(
+            manifest=_manifest(record, tuple(p.record for p in done), hash_file),
+            bytemaps={RenditionName(p.record.name): p.bytemap for p in done if p.bytemap is not None},
+            metas={RenditionName(p.record.name): p.meta for p in done if p.meta is not None},
+            hashes=hashes,
+            sides=sides,
+        )
+
+    async def torrent(self, rendition: Rendition, *, urgent: bool = False) -> TorrentMeta:
+        """Return a rendition's torrent, read and not yet checked against it. Raises OriginError, BadAnswer."""
+        if rendition.torrent is None:
+            raise NotFound(f"The origin has no torrent of {rendition.name}.")
+        raw = await self._get(rendition.torrent.torrent_url, MAX_TORRENT, urgent)
+        return await asyncio.to_thread(self.torrents.parse, raw)
+
+    def check_torrent(self, meta: TorrentMeta, record: RenditionRecord) -> None:
+        """Raise BadAnswer unless the torrent carries exactly this rendition's files."""
+        if len(record.files) == 1:
+            self.torrents.check_single(meta, record.files[0].size)
+        else:
+            self.torrents.check_files(meta, {f.name: f.size for f in record.files})
+
+    async def extras(
+        self, manifest: Manifest, record: VideoRecord, extras: Extras
+    ) -> tuple[Manifest, dict[str, bytes]]:
+        """Return the record with captions, thumbnail and storyboard that could be had, and their bytes.
+
+        What cannot be had is left out: no pin fails for want of a picture.
+        """
+        sides: dict[str, bytes] = {}
+        captions: list[CaptionRecord] = []
+        for caption in extras.captions[:200]:
+            found = await self._side(caption.url, MAX_CAPTION)
+            if found is not None and found[1].lstrip(b"\xef\xbb\xbf").startswith(b"WEBVTT"):
+                sides[found[0]] = found[1]
+                captions.append(
+                    CaptionRecord(
+                        language=caption.language,
+                        label=caption.label,
+                        file=found[0],
+                        url=caption.url,
+                        automatic=caption.automatic,
+                    )
+                )
+        thumbnail: SideFile | None = None
+        if record.summary.thumbnail_url is not None:
+            found = await self._side(record.summary.thumbnail_url, MAX_IMAGE)
+            if found is not None and _is_image(found[1]):
+                sides[found[0]], thumbnail = found[1], SideFile(file=found[0], url=record.summary.thumbnail_url)
+        storyboard: StoryboardRecord | None = None
+        if extras.storyboard is not None:
+            found = await self._side(extras.storyboard.url, MAX_IMAGE)
+            if found is not None and _is_image(found[1]):
+                board = extras.storyboard
+                sides[found[0]] = found[1]
+                storyboard = StoryboardRecord(
+                    file=found[0],
+                    url=board.url,
+                    total_width=board.total_width,
+                    total_height=board.total_height,
+                    tile_width=board.tile_width,
+                    tile_height=board.tile_height,
+                    interval=board.interval,
+                )
+        richer = msgspec.structs.replace(manifest, captions=tuple(captions), thumbnail=thumbnail, storyboard=storyboard)
+        return richer, sides
+
+    async def hash_list(self, record: VideoRecord) -> bytes | None:
+        """Return the origin's present list of segment hashes, checked. Raises OriginError, BadAnswer."""
+        return (await self._hashes(record, False))[1]
+
+    def with_hash_list(
+        self, manifest: Manifest, sides: dict[str, bytes], record: VideoRecord, raw: bytes | None
+    ) -> tuple[Manifest, dict[str, bytes]]:
+        """Return record and side files with this list of hashes among them."""
+        if raw is None or record.sha256_url is None:
+            return manifest, sides
+        hashes = SideFile(file=base_name(record.sha256_url), url=record.sha256_url)
+        return msgspec.structs.replace(manifest, hashes=hashes), {**sides, hashes.file: raw}
+
+    def still_listing(self, before: Manifest, after: Manifest) -> Manifest:
+        """Return ``after`` with what only ``before`` lists among its other files, so that it can be deleted."""
+        forgotten = listed_names(before) - listed_names(after)
+        return msgspec.structs.replace(after, others=tuple(sorted({*after.others, *forgotten})))
+
+    async def _side(self, url: str, most: int) -> tuple[str, bytes] | None:
+        try:
+            return base_name(url), await self._get(url, most, False)
+        except OriginError:
+            return None
+
+    async def _get(self, url: str, most: int, urgent: bool) -> bytes:
+        answer = await self._fetcher.get(url, ask=Ask.SIDE, accept="*/*", max_bytes=most, priority=urgent)
+        return answer.body
+
+    async def _master(self, record: VideoRecord, urgent: bool) -> Master:
+        if record.master_url is None:
+            return Master()
+        try:
+            return read_master(await self._get(record.master_url, MAX_PLAYLIST, urgent), record.master_url)
+        except OriginError as error:
+            raise _named(error, "The video's master playlist") from None
+
+    async def _hashes(self, record: VideoRecord, urgent: bool) -> tuple[Hashes, bytes | None]:
+        if record.sha256_url is None:
+            return {}, None
+        try:
+            raw = await self._get(record.sha256_url, MAX_PLAYLIST, urgent)
+            return await asyncio.to_thread(sha256_list, raw), raw
+        except OriginError as error:
+            raise _named(error, "The video's list of hashes") from None
+
+    async def _rendition(self, rendition: Rendition, urgent: bool) -> _Part:
+        try:
+            playlist, meta = await asyncio.gather(
+                self._playlist(rendition, urgent),
+                self._optional_torrent(rendition, urgent),
+            )
+            return await asyncio.to_thread(self._assemble, rendition, playlist, meta)
+        except OriginError as error:
+            raise _named(error, f"Rendition {rendition.name}") from None
+
+    async def _playlist(self, rendition: Rendition, urgent: bool) -> bytes | None:
+        if rendition.playlist_url is None:
+            return None
+        return await self._get(rendition.playlist_url, MAX_PLAYLIST, urgent)
+
+    async def _optional_torrent(self, rendition: Rendition, urgent: bool) -> TorrentMeta | None:
+        return None if rendition.torrent is None else await self.torrent(rendition, urgent=urgent)
+
+    def _assemble(self, rendition: Rendition, playlist: bytes | None, meta: TorrentMeta | None) -> _Part:
+        """Check playlist, torrent and the origin's word against one another. Raises BadAnswer."""
+        url = rendition.playlist_url or ""
+        files = _files(rendition, playlist, meta)
+        sizes = {f.name: ByteCount(f.size) for f in files}
+        bytemap = None if playlist is None else read_playlist(playlist, url, sizes)
+        if rendition.kind is RenditionKind.HLS and bytemap is None:
+            raise BadAnswer("The origin gives no playlist for it.", hint="It may still be processing the video.")
+        sides: dict[str, bytes] = {}
+        torrent_name = playlist_name = None
+        if bytemap is not None:
+            playlist_name = base_name(url)
+            sides[playlist_name] = playlist_text(bytemap, sizes).encode()
+        record = RenditionRecord(
+            name=rendition.name,
+            kind=rendition.kind,
+            width=rendition.width,
+            height=rendition.height,
+            fps=float(rendition.fps),
+            has_video=rendition.has_video,
+            has_audio=rendition.has_audio,
+            size=rendition.size,
+            files=files,
+            playlist=playlist_name,
+            playlist_url=url,
+        )
+        if meta is not None and rendition.torrent is not None:
+            self.check_torrent(meta, record)
+            torrent_name = base_name(rendition.torrent.torrent_url)
+            sides[torrent_name] = meta.raw
+            record = _with(record, torrent=torrent_name, info_hashes=(meta.info_hash,))
+        return _Part(record, bytemap, meta, sides)
+
+
+def _with(record: RenditionRecord, **changes: object) -> RenditionRecord:
+    return msgspec.structs.replace(record, **changes)
+
+
+def _with_variant(part: _Part, rendition: Rendition, master: Master) -> _Part:
+    name = part.record.playlist
+    variant = master.variants.get(name or "", Variant())
+    if not rendition.has_video and master.variants:
+        codecs = _sound_codecs(master)
+        return _Part(_with(part.record, codecs=codecs), part.bytemap, part.meta, part.sides)
+    record = _with(
+        part.record,
+        codecs=_own_codecs(variant.codecs, rendition),
+        width=variant.width or part.record.width,
+        height=variant.height or part.record.height,
+        fps=variant.fps or part.record.fps,
+    )
+    return _Part(record, part.bytemap, part.meta, part.sides)
+
+
+_SOUND = ("mp4a", "opus", "ac-3", "ec-3", "flac", "mp3")
+
+
+def _split_codecs(codecs: str) -> list[str]:
+    return [c.strip() for c in codecs.split(",") if c.strip()]
+
+
+def _own_codecs(codecs: str, rendition: Rendition) -> str:
+    """Return the codecs of this rendition alone: a variant's list names those of its audio group too."""
+    every = _split_codecs(codecs)
+    return ",".join(c for c in every if rendition.has_audio or not c.lower().startswith(_SOUND))
+
+
+def _sound_codecs(master: Master) -> str:
+    for variant in master.variants.values():
+        sound = [c for c in _split_codecs(variant.codecs) if c.lower().startswith(_SOUND)]
+        if sound:
+            return ",".join(sound)
+    return ""
+
+
+def _files(rendition: Rendition, playlist: bytes | None, meta: TorrentMeta | None) -> tuple[MediaFile, ...]:
+    if not rendition.file_url.endswith("/"):
+        name = base_name(rendition.file_url)
+        return (MediaFile(name=name, size=rendition.size, url=rendition.file_url),)
+    if playlist is None:
+        raise BadAnswer("The origin names a folder of files and no playlist that lists them.")
+    if meta is None:
+        raise BadAnswer("The sizes of its segments are not known without a torrent.")
+    sizes = {path.rpartition("/")[2]: size for path, size in meta.files}
+    names: dict[str, None] = {}
+    for segment in read_playlist(playlist, rendition.playlist_url or "", {}).segments:
+        names[safe_name(segment.file)] = None
+    missing = [n for n in names if n not in sizes]
+    if missing or len(sizes) != len(names):
+        raise BadAnswer("The torrent's files are not those that the playlist names.")
+    if sum(sizes.values()) != rendition.size:
+        raise BadAnswer("The torrent's files together have another size than the origin says.")
+    return tuple(MediaFile(name=n, size=sizes[n], url=rendition.file_url + n) for n in names)
+
+
+def _manifest(record: VideoRecord, renditions: tuple[RenditionRecord, ...], hashes: SideFile | None) -> Manifest:
+    s = record.summary
+    return Manifest(
+        id=s.id,
+        origin=s.origin,
+        uuid=s.uuid,
+        url=s.url,
+        title=s.title,
+        description=s.description,
+        duration=s.duration,
+        published_at=s.published_at,
+        channel_name=s.channel_name,
+        channel_title=s.channel_title,
+        language=s.language,
+        renditions=renditions,
+        hashes=hashes,
+    )
+
+
+def base_of_hashes(manifest: Manifest) -> str | None:
+    """Return the name of the list of hashes we hold; the origin gives it a new one with each caption or rendition."""
+    return None if manifest.hashes is None else manifest.hashes.file
+
+
+def _is_image(data: bytes) -> bool:
+    return data.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF", b"GIF8"))

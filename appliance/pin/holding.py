@@ -1,0 +1,289 @@
+"""One video that is open: its record, its torrents and ranges, and the readers on them. This module fetches it whole.
+
+A holding exists while a video is fetched or watched; what is whole and pinned needs none, only its files.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import msgspec
+
+from appliance.domain.shelf import ByteMap, NotPlayable, Reader
+from appliance.domain.units import ByteCount, InfoHash, Origin, RenditionName, VideoId
+from appliance.errors import DiskError, NoSpace, SeedkeepError, SwarmError
+from appliance.library import files
+from appliance.library.files import Draft
+from appliance.library.manifest import Manifest, RenditionRecord
+from appliance.library.marker import Library
+from appliance.outbound.fetch import Fetcher
+from appliance.pin.gather import Gathered
+from appliance.pin.merge import merged
+from appliance.pin.patchwork import Patchwork, patches
+from appliance.swarm.port import Fault, Swarm, SwarmEvent, TorrentSpec, Whole
+
+
+class OriginWindow:
+    """Reads a torrent's files at its origin by HTTP range, for viewers who wait (``swarm.port.RangeReader``)."""
+
+    def __init__(self, fetcher: Fetcher, urls: tuple[str, ...]) -> None:
+        self._fetcher, self._urls = fetcher, urls
+
+    async def __call__(self, file_index: int, first: int, last: int) -> bytes:
+        return await self._fetcher.get_range(self._urls[file_index], first, last, priority=True)
+
+
+@dataclass(slots=True)
+class _Torrent:
+    info_hash: InfoHash
+    files: tuple[str, ...]
+    done: ByteCount
+    size: ByteCount
+    whole: asyncio.Event
+    fault: Fault | None = None
+
+
+class Holding:
+    """See the module. Made by ``open_holding``; ``close`` it when it is whole or no longer wanted."""
+
+    def __init__(
+        self,
+        library: Library,
+        swarm: Swarm,
+        fetcher: Fetcher,
+        gathered: Gathered,
+        trackers: tuple[str, ...],
+        mirrors: tuple[str, ...] = (),
+    ) -> None:
+        self._library, self._swarm, self._fetcher = library, swarm, fetcher
+        self._gathered, self._trackers, self._mirrors = gathered, trackers, mirrors
+        self.manifest = gathered.manifest
+        self._torrents: dict[RenditionName, _Torrent] = {}
+        self._works: dict[str, Patchwork] = {}
+        self._trouble: SeedkeepError | None = None
+        self._runs: list[asyncio.Task[None]] = []
+        self._stack = AsyncExitStack()
+        self._news = asyncio.Event()
+        self.started = False
+
+    @property
+    def video(self) -> VideoId:
+        return self.manifest.video
+
+    @property
+    def opened(self) -> Manifest:
+        """The record of what this holding opened, without what else its folder has."""
+        return self._gathered.manifest
+
+    @property
+    def renditions(self) -> frozenset[RenditionName]:
+        return frozenset(RenditionName(r.name) for r in self._gathered.manifest.renditions)
+
+    @property
+    def bytemaps(self) -> Mapping[RenditionName, ByteMap]:
+        return self._gathered.bytemaps
+
+    @property
+    def info_hashes(self) -> dict[RenditionName, InfoHash]:
+        return {name: t.info_hash for name, t in self._torrents.items()}
+
+    @property
+    def size(self) -> ByteCount:
+        """Media bytes of all its renditions."""
+        return ByteCount(sum(r.size for r in self._gathered.manifest.renditions))
+
+    @property
+    def done(self) -> ByteCount:
+        """Verified media bytes."""
+        total: int = sum(w.done for w in self._works.values())
+        for torrent in self._torrents.values():
+            status = self._swarm.status(torrent.info_hash)
+            total += torrent.size if torrent.whole.is_set() else (status.done if status else torrent.done)
+        return ByteCount(total)
+
+    async def open(self, *, sequential: bool) -> None:
+        """List, then add everything stopped; what lies on the disk is verified. Raises SeedkeepError."""
+        self._stack.callback(self._swarm.subscribe(self._heard))
+        old = await asyncio.to_thread(_load, self._library, self.manifest)
+        self.manifest = merged(old, self.manifest)
+        folder = await asyncio.to_thread(files.save, self._library, self.manifest)
+        for name, data in self._gathered.sides.items():
+            await asyncio.to_thread(files.write_side, self._library, self.manifest, name, data)
+        for record in self._gathered.manifest.renditions:
+            if (meta := self._gathered.metas.get(RenditionName(record.name))) is not None:
+                await self._add(
+                    record,
+                    TorrentSpec(
+                        meta=meta,
+                        folder=folder,
+                        names=names_in_order(record, meta.files),
+                        web_seeds=web_seeds(record, self._mirrors),
+                        trackers=self._trackers,
+                        window=OriginWindow(self._fetcher, _urls_in_order(record, meta.files)),
+                    ),
+                    sequential,
+                )
+            else:
+                await self._patch(record)
+
+    async def _add(self, record: RenditionRecord, spec: TorrentSpec, sequential: bool) -> None:
+        torrent = _Torrent(spec.meta.info_hash, spec.names, ByteCount(0), spec.meta.size, asyncio.Event())
+        self._torrents[RenditionName(record.name)] = torrent
+        if self._swarm.holds(torrent.info_hash):
+            status = self._swarm.status(torrent.info_hash)
+            torrent.done = status.done if status is not None else torrent.done
+        else:
+            torrent.done = (await self._swarm.add(spec, sequential=sequential)).done
+        if torrent.done == torrent.size:
+            torrent.whole.set()
+
+    async def _patch(self, record: RenditionRecord) -> None:
+        for file in record.files:
+            draft = await self._stack.enter_async_context(Draft(self._library, self.manifest, file.name))
+            bytemap = self._gathered.bytemaps.get(RenditionName(record.name))
+            hashes = self._gathered.hashes.get(file.name, {})
+            url = file.url
+
+            async def fetch(first: int, last: int, url: str = url) -> bytes:
+                return await self._fetcher.get_range(url, first, last)
+
+            work = Patchwork(
+                draft, ByteCount(file.size), patches(file.name, ByteCount(file.size), bytemap, hashes), fetch
+            )
+            await work.verify()
+            self._works[file.name] = work
+
+    async def promise(self) -> None:
+        """A pin stands behind it from now on. Raises LibraryMissing, DiskError."""
+        if not self.manifest.promised:
+            self.manifest = msgspec.structs.replace(self.manifest, promised=True)
+            await asyncio.to_thread(files.save, self._library, self.manifest)
+
+    async def start(self) -> None:
+        """Begin to fetch what is missing."""
+        if self.started:
+            return
+        self.started = True
+        for torrent in self._torrents.values():
+            await self._swarm.start(torrent.info_hash)
+        self._runs = [
+            asyncio.create_task(self._run(work), name=f"fetch {self.video} {name}")
+            for name, work in self._works.items()
+        ]
+
+    async def _run(self, work: Patchwork) -> None:
+        try:
+            await work.run()
+        finally:
+            self._news.set()
+
+    async def pause(self) -> None:
+        """Stop fetching; what came stays."""
+        self.started = False
+        for run in self._runs:
+            run.cancel()
+        await asyncio.gather(*self._runs, return_exceptions=True)
+        self._runs = []
+        for torrent in self._torrents.values():
+            if self._swarm.holds(torrent.info_hash):
+                await self._swarm.stop(torrent.info_hash)
+
+    async def wait(self) -> None:
+        """Return once every byte is here and verified. Raises the first SeedkeepError that stops a part of it."""
+        while True:
+            self._news.clear()
+            if self._trouble is not None:
+                error, self._trouble = self._trouble, None
+                raise error
+            for torrent in self._torrents.values():
+                if torrent.fault is not None:
+                    raise _fault(torrent.fault)
+            for run in self._runs:
+                if run.done() and not run.cancelled() and (failure := run.exception()) is not None:
+                    raise failure
+            if all(t.whole.is_set() for t in self._torrents.values()) and all(w.whole for w in self._works.values()):
+                return
+            await self._news.wait()
+
+    def fail(self, error: SeedkeepError) -> None:
+        """Have ``wait`` raise ``error``: the disk is full, the library is gone."""
+        self._trouble = error
+        self._news.set()
+
+    def _heard(self, event: SwarmEvent) -> None:
+        for torrent in self._torrents.values():
+            if torrent.info_hash != event.info_hash:
+                continue
+            if isinstance(event, Whole):
+                torrent.whole.set()
+                self._news.set()
+            elif isinstance(event, Fault):
+                torrent.fault = event
+                self._news.set()
+
+    async def secure(self) -> None:
+        """Make everything that is here last: media files, then resume data. Raises DiskError."""
+        names = [f.name for r in self._gathered.manifest.renditions for f in r.files]
+        await asyncio.to_thread(files.fsync_files, self._library, self.manifest, names)
+        for torrent in self._torrents.values():
+            await self._swarm.save(torrent.info_hash)
+
+    async def file(self, name: str) -> Path | Reader | None:
+        """Return a media file of this holding: a path where it is whole, else a reader. None: not one of its files."""
+        path = self._library.folder(Origin(self.manifest.origin), self.video) / name
+        if (work := self._works.get(name)) is not None:
+            return path if work.whole else work.reader()
+        for torrent in self._torrents.values():
+            if name in torrent.files:
+                if torrent.fault is not None:
+                    raise NotPlayable("disk_trouble", torrent.fault.message, status=503)
+                if torrent.whole.is_set():
+                    return path
+                return await self._swarm.reader(torrent.info_hash, torrent.files.index(name))
+        return None
+
+    async def close(self, *, keep_torrents: bool) -> None:
+        """End the fetching. Torrents go on seeding, or are forgotten; files stay either way."""
+        for run in self._runs:
+            run.cancel()
+        await asyncio.gather(*self._runs, return_exceptions=True)
+        await self._stack.aclose()
+        if not keep_torrents:
+            for torrent in self._torrents.values():
+                await self._swarm.remove(torrent.info_hash)
+
+
+def _load(library: Library, like: Manifest) -> Manifest | None:
+    return files.load(library, Origin(like.origin), like.video)
+
+
+def names_in_order(record: RenditionRecord, paths: tuple[tuple[str, ByteCount], ...]) -> tuple[str, ...]:
+    """Return the rendition's file names in the torrent's order. A single file's name in the torrent means nothing."""
+    if len(record.files) == 1:
+        return (record.files[0].name,)
+    return tuple(path.rpartition("/")[2] for path, _ in paths)
+
+
+def _urls_in_order(record: RenditionRecord, paths: tuple[tuple[str, ByteCount], ...]) -> tuple[str, ...]:
+    urls = {f.name: f.url for f in record.files}
+    return tuple(urls[name] for name in names_in_order(record, paths))
+
+
+def web_seeds(record: RenditionRecord, mirrors: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the addresses its bytes can be had from over HTTP: the origin's, then its mirrors' (BEP 19).
+
+    Mirrors are not checked: what they send is, piece by piece.
+    """
+    if len(record.files) == 1:
+        name = record.files[0].name
+        return (record.files[0].url, *(f"{mirror.rstrip('/')}/{quote(name)}" for mirror in mirrors))
+    return (record.files[0].url.rpartition("/")[0] + "/",)
+
+
+def _fault(fault: Fault) -> SeedkeepError:
+    if fault.disk_full:
+        return NoSpace("The disk is full.", hint="It goes on by itself once there is room.")
+    return DiskError(fault.message) if fault.message else SwarmError("The torrent stopped by itself.")

@@ -1,0 +1,165 @@
+"""From a catalogue record to an open holding or a seeding pin: this module knows what each takes."""
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import msgspec
+
+from appliance.domain.catalogue import VideoRecord
+from appliance.domain.pin import Pin
+from appliance.domain.units import InfoHash, Origin, RenditionName, VideoId
+from appliance.domain.video import Extras, Rendition, Upstream
+from appliance.errors import BadAnswer, NotFound, OriginError, SeedkeepError
+from appliance.library import files
+from appliance.library.manifest import Manifest, RenditionRecord
+from appliance.library.marker import Library
+from appliance.outbound.fetch import Fetcher
+from appliance.pin.gather import Gatherer
+from appliance.pin.holding import Holding, names_in_order
+from appliance.store import videos
+from appliance.store.engine import Store
+from appliance.swarm.port import Swarm, TorrentSpec
+
+
+class Sources(Protocol):
+    """What pinning asks of following; the daemon introduces them."""
+
+    async def detail(self, video: VideoId, *, urgent: bool = False) -> None:
+        """Ask the origin about a video now and write the answer down. Raises OriginError."""
+        ...
+
+    async def extras(self, video: VideoId) -> Extras:
+        """Ask the origin for captions and storyboard. Raises OriginError."""
+        ...
+
+
+class OriginAway(OriginError):
+    """The origin does not show the video now; it may again."""
+
+    code = "not_shown"
+    retryable = True
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What opening works with."""
+
+    store: Store
+    swarm: Swarm
+    library: Library
+    fetcher: Fetcher
+    gatherer: Gatherer
+    sources: Sources
+
+
+async def record_of(parts: Parts, video: VideoId) -> VideoRecord:
+    """Return what the catalogue knows of a video. Raises NotFound."""
+    record = await parts.store.read(videos.one, video)
+    if record is None:
+        raise NotFound("This video is not in the catalogue.", hint="It may have been removed; search for it again.")
+    return record
+
+
+def picked(record: VideoRecord, names: tuple[RenditionName, ...]) -> tuple[Rendition, ...]:
+    """Return the renditions of these names. Raises OriginAway, BadAnswer where the origin has none of that name."""
+    if record.upstream is not Upstream.PUBLISHED:
+        raise OriginAway("The origin does not show this video now.", hint="It is looked for again later.")
+    known = {r.name: r for r in record.renditions}
+    if missing := [n for n in names if n not in known]:
+        raise BadAnswer(
+            f"The origin no longer has the rendition {missing[0]}.", hint="The next plan chooses among what it has."
+        )
+    return tuple(known[n] for n in names)
+
+
+async def open_holding(
+    parts: Parts, record: VideoRecord, chosen: tuple[Rendition, ...], *, promised: bool, urgent: bool
+) -> Holding:
+    """Return the video open and stopped, what lies on the disk verified. Raises SeedkeepError; leaves nothing running.
+
+    Where an address has gone stale (playlists and torrents are renamed upstream) the detail is asked for once more.
+    """
+    try:
+        gathered = await parts.gatherer.gather(record, chosen, urgent=urgent)
+    except NotFound:
+        await parts.sources.detail(record.summary.id, urgent=urgent)
+        record = await record_of(parts, record.summary.id)
+        chosen = picked(record, tuple(r.name for r in chosen))
+        gathered = await parts.gatherer.gather(record, chosen, urgent=urgent)
+    manifest = msgspec.structs.replace(gathered.manifest, promised=promised)
+    holding = Holding(
+        parts.library, parts.swarm, parts.fetcher, replace(gathered, manifest=manifest), record.trackers, record.mirrors
+    )
+    try:
+        await holding.open(sequential=urgent)
+    except BaseException:
+        await holding.close(keep_torrents=False)
+        raise
+    return holding
+
+
+@dataclass(frozen=True, slots=True)
+class Seeding:
+    """What a pinned video has in the swarm; ``lost`` says in a sentence what is not there of what was promised."""
+
+    torrents: dict[RenditionName, InfoHash]
+    lost: str = ""
+
+
+async def seed(parts: Parts, pin: Pin, record: VideoRecord, *, start: bool = True) -> Seeding:
+    """Put a pinned video into the swarm from what lies on the disk. Raises LibraryMissing, DiskError."""
+    origin = record.summary.origin
+    try:
+        manifest = await asyncio.to_thread(files.load, parts.library, origin, pin.video)
+    except BadAnswer as error:
+        return Seeding({}, error.message)
+    if manifest is None:
+        return Seeding({}, "Its folder is not in the library.")
+    sizes = await asyncio.to_thread(files.present_names, parts.library, manifest)
+    torrents: dict[RenditionName, InfoHash] = {}
+    for name in pin.renditions:
+        rendition = manifest.rendition(name)
+        if rendition is None or not rendition.whole:
+            return Seeding(torrents, f"Rendition {name} is not whole.")
+        if lost := [f.name for f in rendition.files if sizes.get(f.name) != f.size]:
+            return Seeding(torrents, f"The file {lost[0]} is gone or has another size.")
+        if rendition.torrent is None:
+            continue
+        info_hash = await _seed_one(parts, manifest, rendition, start=start)
+        if info_hash is None:
+            return Seeding(torrents, f"Rendition {name} does not match its torrent.")
+        torrents[name] = info_hash
+    return Seeding(torrents)
+
+
+async def _seed_one(parts: Parts, manifest: Manifest, rendition: RenditionRecord, *, start: bool) -> InfoHash | None:
+    assert rendition.torrent is not None
+    raw = await asyncio.to_thread(files.read_side, parts.library, manifest, rendition.torrent)
+    if raw is None:
+        return None
+    try:
+        meta = await asyncio.to_thread(parts.gatherer.torrents.parse, raw)
+        parts.gatherer.check_torrent(meta, rendition)
+    except BadAnswer:
+        return None
+    if not parts.swarm.holds(meta.info_hash):
+        spec = TorrentSpec(
+            meta=meta,
+            folder=parts.library.folder(Origin(manifest.origin), manifest.video),
+            names=names_in_order(rendition, meta.files),
+        )
+        judged = await parts.swarm.add(spec)
+        if not judged.whole:
+            await parts.swarm.remove(meta.info_hash)
+            return None
+    if start:
+        await parts.swarm.start(meta.info_hash)
+    return meta.info_hash
+
+
+def sentence(error: BaseException) -> SeedkeepError:
+    """Return an error as one of ours; a bug becomes a plain sentence."""
+    if isinstance(error, SeedkeepError):
+        return error
+    return SeedkeepError("Something went wrong inside Seedkeep.", hint="The log has the details.", code="internal")

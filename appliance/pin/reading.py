@@ -1,0 +1,199 @@
+"""The shelf that ``serve`` reads from: held files by their path, open ones by readers, others opened at the first ask.
+
+This module implements ``domain.shelf.Shelf``.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from appliance.domain.pin import PinState
+from appliance.domain.shelf import ByteMap, NotPlayable, Playable, Reader
+from appliance.domain.units import ByteCount, Origin, RenditionName, VideoId
+from appliance.domain.video import Rendition, Upstream
+from appliance.errors import LibraryMissing, NoSpace, NotFound, SeedkeepError
+from appliance.library import files
+from appliance.library.manifest import Manifest, media_names, to_playable
+from appliance.pin.holding import Holding
+from appliance.pin.keeper import Keeper
+from appliance.pin.merge import served
+from appliance.pin.opener import open_holding, record_of
+from appliance.store import decisions, pins
+from policies.renditions import chosen
+
+_REMEMBERED = 64
+_OPEN_AT_ONCE = 4
+_OPEN_SECONDS = 25.0
+_WATCH_HEIGHT = 720
+"""The tallest rendition opened for a viewer where no rule has chosen one: it starts soon on a small uplink."""
+
+
+@dataclass(frozen=True, slots=True)
+class _OnDisk:
+    manifest: Manifest
+    bytemaps: Mapping[RenditionName, ByteMap]
+    present: Mapping[str, ByteCount]
+
+
+class HouseShelf:
+    """See the module. Call it from the loop."""
+
+    def __init__(self, keeper: Keeper) -> None:
+        self._keeper = keeper
+        self._parts = keeper.parts
+        self._disk: OrderedDict[VideoId, _OnDisk] = OrderedDict()
+        self._opening: dict[VideoId, asyncio.Task[Holding]] = {}
+        keeper.on_change(self._forget)
+
+    def _forget(self, video: VideoId) -> None:
+        self._disk.pop(video, None)
+
+    async def playable(self, video: VideoId) -> Playable:
+        holding = self._keeper.holdings.get(video)
+        on_disk = await self._on_disk(video)
+        if on_disk is not None and _plays(on_disk.manifest):
+            return _shown(on_disk)
+        if holding is None:
+            holding = await self._open(video)
+        await holding.start()
+        sides = frozenset() if on_disk is None else frozenset(on_disk.present) - media_names(on_disk.manifest)
+        return to_playable(holding.opened, holding.bytemaps, sides, partial=True)
+
+    async def file(self, video: VideoId, name: str) -> Path | Reader:
+        holding = self._keeper.holdings.get(video)
+        if holding is not None:
+            await holding.start()
+            found = await holding.file(name)
+            if found is not None:
+                return found
+        on_disk = await self._on_disk(video)
+        if on_disk is not None and name in on_disk.present and _may_serve(on_disk.manifest, name):
+            return self._parts.library.folder(Origin(on_disk.manifest.origin), video) / name
+        if holding is None and (on_disk is None or name in media_names(on_disk.manifest)):
+            found = await (await self._open(video)).file(name)
+            if found is not None:
+                return found
+        raise NotPlayable("no_such_file", "This video has no file of that name.")
+
+    async def _on_disk(self, video: VideoId) -> _OnDisk | None:
+        if (known := self._disk.get(video)) is not None:
+            self._disk.move_to_end(video)
+            return known
+        try:
+            record = await record_of(self._parts, video)
+            found = await asyncio.to_thread(self._read, record.summary.origin, video)
+        except NotFound:
+            raise NotPlayable("no_such_video", "There is no such video here.") from None
+        except LibraryMissing as error:
+            raise NotPlayable("library_missing", error.message, error.hint, 503) from error
+        except SeedkeepError as error:
+            raise NotPlayable(error.code, error.message, error.hint, 503) from error
+        if found is None:
+            return None
+        self._disk[video] = found
+        while len(self._disk) > _REMEMBERED:
+            self._disk.popitem(last=False)
+        return found
+
+    def _read(self, origin: Origin, video: VideoId) -> _OnDisk | None:
+        manifest = files.load(self._parts.library, origin, video)
+        if manifest is None:
+            return None
+        manifest = served(manifest)
+        bytemaps = files.read_bytemaps(self._parts.library, manifest)
+        return _OnDisk(manifest, bytemaps, files.present_names(self._parts.library, manifest))
+
+    async def _open(self, video: VideoId) -> Holding:
+        """Open a video for a viewer; all who ask meanwhile share it. Raises NotPlayable."""
+        task = self._opening.get(video)
+        if task is None:
+            if len(self._opening) >= _OPEN_AT_ONCE:
+                raise NotPlayable("busy", "Too many videos are being opened at once.", "Try again in a moment.", 503)
+            task = asyncio.create_task(self._open_now(video), name=f"open {video}")
+            self._opening[video] = task
+            task.add_done_callback(lambda _: self._opening.pop(video, None))
+        try:
+            async with asyncio.timeout(_OPEN_SECONDS):
+                return await asyncio.shield(task)
+        except TimeoutError:
+            raise NotPlayable(
+                "slow_origin", "The video's origin takes too long to answer.", "Try again in a minute.", 504
+            ) from None
+        except NoSpace as error:
+            raise NotPlayable(error.code, error.message, error.hint, 507) from error
+        except SeedkeepError as error:
+            raise NotPlayable(error.code, error.message, error.hint, 503) from error
+
+    async def _open_now(self, video: VideoId) -> Holding:
+        if (holding := self._keeper.holdings.get(video)) is not None:
+            return holding
+        await asyncio.to_thread(self._parts.library.require)
+        record = await record_of(self._parts, video)
+        if not record.renditions and record.upstream is not Upstream.LIVE:
+            await self._parts.sources.detail(video, urgent=True)
+            record = await record_of(self._parts, video)
+        if record.upstream is not Upstream.PUBLISHED:
+            raise NotFound(_why_not(record.upstream), hint="What is held of it plays; the rest cannot be fetched now.")
+        wanted = await self._wanted(video, record.renditions)
+        if not wanted:
+            raise NotFound("The origin offers no rendition of this video that can be played.")
+        await self._keeper.require_room(video, ByteCount(sum(r.size for r in wanted)))
+        pin = await self._parts.store.read(pins.one, video)
+        holding = await open_holding(self._parts, record, wanted, promised=pin is not None, urgent=True)
+        if (other := self._keeper.holdings.get(video)) is not None:
+            await holding.close(keep_torrents=True)
+            return other
+        self._keeper.take(holding)
+        await holding.start()
+        return holding
+
+    async def _wanted(self, video: VideoId, renditions: tuple[Rendition, ...]) -> tuple[Rendition, ...]:
+        pin = await self._parts.store.read(pins.one, video)
+        decision = await self._parts.store.read(decisions.one, video)
+        names: tuple[RenditionName, ...] = ()
+        if pin is not None and pin.state is not PinState.RELEASING:
+            names = pin.renditions
+        elif decision is not None:
+            names = decision.renditions
+        picked = tuple(r for r in renditions if r.name in names)
+        return (
+            picked or chosen(renditions, _WATCH_HEIGHT, web_videos=False) or chosen(renditions, None, web_videos=False)
+        )
+
+
+def _plays(manifest: Manifest) -> bool:
+    """Tell whether what is whole makes a picture with its sound, or a sound where there is no picture at all."""
+    there = [r for r in manifest.renditions if r.whole]
+    sound = any(r.has_audio and not r.has_video for r in there)
+    pictures = [r for r in manifest.renditions if r.has_video]
+    parted = any(r.has_audio and not r.has_video for r in manifest.renditions)
+    if not pictures:
+        return sound
+    return any(r.whole and (r.has_audio or sound or not parted) for r in pictures)
+
+
+def _may_serve(manifest: Manifest, name: str) -> bool:
+    """Side files always, media only of renditions that are whole."""
+    owners = [r for r in manifest.renditions if any(f.name == name for f in r.files)]
+    return not owners or any(r.whole for r in owners)
+
+
+def _shown(on_disk: _OnDisk) -> Playable:
+    sides = frozenset(on_disk.present) - media_names(on_disk.manifest)
+    return to_playable(on_disk.manifest, on_disk.bytemaps, sides)
+
+
+def _why_not(upstream: Upstream) -> str:
+    match upstream:
+        case Upstream.LIVE:
+            return "Live videos are not played yet."
+        case Upstream.PROCESSING:
+            return "The origin is still processing this video."
+        case Upstream.HIDDEN:
+            return "The origin no longer shows this video."
+        case Upstream.GONE:
+            return "The origin has removed this video."
+        case Upstream.PUBLISHED:
+            return "This video cannot be opened."

@@ -1,0 +1,160 @@
+"""A pinned video whose origin says something new: renamed, captioned, replaced. This module follows without fetching
+a media byte that we hold.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+import msgspec
+
+from appliance.domain.catalogue import VideoRecord
+from appliance.domain.pin import Pin
+from appliance.domain.units import InfoHash, Origin, RenditionName
+from appliance.domain.video import Rendition
+from appliance.errors import BadAnswer, OriginError
+from appliance.library import files, release
+from appliance.library.layout import base_name
+from appliance.library.manifest import Manifest, RenditionRecord
+from appliance.pin.gather import base_of_hashes
+from appliance.pin.holding import names_in_order, web_seeds
+from appliance.pin.opener import Parts
+from appliance.swarm.port import TorrentMeta, TorrentSpec
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Upkept:
+    """What came of it: torrents by rendition now, whether the bytes were replaced upstream, whether the side files
+    beside the media (captions, pictures) are out of date."""
+
+    torrents: dict[RenditionName, InfoHash]
+    replaced: bool
+    stale_sides: bool
+
+
+async def keep_up(parts: Parts, pin: Pin, record: VideoRecord) -> Upkept | None:
+    """Compare what we hold with what the origin just said, and follow it. None: nothing is held.
+
+    Raises LibraryMissing, DiskError; what the origin does wrong is logged and leaves the pin as it is.
+    """
+    manifest = await asyncio.to_thread(files.load, parts.library, record.summary.origin, pin.video)
+    if manifest is None:
+        return None
+    upstream = {r.name: r for r in record.renditions}
+    torrents: dict[RenditionName, InfoHash] = {}
+    replaced = False
+    for name in pin.renditions:
+        held, theirs = manifest.rendition(name), upstream.get(name)
+        if held is None or theirs is None:
+            continue
+        if not theirs.file_url.endswith("/") and held.files[0].name != base_name(theirs.file_url):
+            replaced = True
+            continue
+        manifest = await _follow_torrent(parts, manifest, held, theirs, record)
+        now = manifest.rendition(name)
+        if now is not None and now.info_hash is not None:
+            torrents[name] = now.info_hash
+            if theirs.torrent is None or theirs.torrent.info_hash in (None, now.info_hash):
+                parts.swarm.confirm(now.info_hash, record.trackers, web_seeds(now, record.mirrors))
+    stale = manifest.title != record.summary.title or base_of_hashes(manifest) != _hash_name(record)
+    return Upkept(torrents, replaced, stale)
+
+
+async def _follow_torrent(
+    parts: Parts, manifest: Manifest, held: RenditionRecord, theirs: Rendition, record: VideoRecord
+) -> Manifest:
+    """Put the origin's present torrent of the same bytes in the place of ours, if it has another info-hash."""
+    if theirs.torrent is None or theirs.torrent.info_hash is None or not held.whole:
+        return manifest
+    if theirs.torrent.info_hash == held.info_hash:
+        return manifest
+    try:
+        meta = await parts.gatherer.torrent(theirs)
+        parts.gatherer.check_torrent(meta, held)
+    except OriginError as error:
+        _log.warning("%s: the renamed torrent of %s cannot be used: %s", manifest.id, held.name, error.message)
+        return manifest
+    return await _swap(parts, manifest, held, theirs, meta, record)
+
+
+async def _swap(
+    parts: Parts,
+    manifest: Manifest,
+    held: RenditionRecord,
+    theirs: Rendition,
+    meta: TorrentMeta,
+    record: VideoRecord,
+) -> Manifest:
+    assert theirs.torrent is not None
+    torrent_name = base_name(theirs.torrent.torrent_url)
+    spec = TorrentSpec(
+        meta=meta,
+        folder=parts.library.folder(Origin(manifest.origin), manifest.video),
+        names=names_in_order(held, meta.files),
+        web_seeds=web_seeds(held, record.mirrors),
+        trackers=record.trackers,
+    )
+    if not parts.swarm.holds(meta.info_hash):
+        judged = await parts.swarm.add(spec)
+        if not judged.whole:
+            await parts.swarm.remove(meta.info_hash)
+            _log.warning("%s: the renamed torrent of %s is of other bytes; ours stays", manifest.id, held.name)
+            return manifest
+    renewed = msgspec.structs.replace(
+        held,
+        torrent=torrent_name,
+        info_hashes=tuple(dict.fromkeys((meta.info_hash, *held.info_hashes))),
+    )
+    stale = {n for n in (held.torrent,) if n is not None and n != torrent_name}
+    updated = msgspec.structs.replace(
+        manifest,
+        title=record.summary.title,
+        others=tuple(sorted({*manifest.others, *stale})),
+        renditions=tuple(renewed if r.name == held.name else r for r in manifest.renditions),
+    )
+    await asyncio.to_thread(files.save, parts.library, updated)
+    await asyncio.to_thread(files.write_side, parts.library, updated, torrent_name, meta.raw)
+    await parts.swarm.save(meta.info_hash)
+    await parts.swarm.start(meta.info_hash)
+    if held.info_hash is not None and held.info_hash != meta.info_hash:
+        await parts.swarm.remove(held.info_hash)
+    return await asyncio.to_thread(release.prune, parts.library, updated)
+
+
+async def enrich(parts: Parts, pin: Pin, record: VideoRecord) -> bool:
+    """Fetch captions, thumbnail, storyboard and the list of hashes as the origin has them now; answer whether it could.
+
+    Raises LibraryMissing, DiskError.
+    """
+    try:
+        extras = await parts.sources.extras(pin.video)
+        raw = await parts.gatherer.hash_list(record)
+    except OriginError as error:
+        _log.info("%s: captions and pictures are left for later: %s", pin.video, error.message)
+        return False
+    manifest = await asyncio.to_thread(files.load, parts.library, record.summary.origin, pin.video)
+    if manifest is None:
+        return False
+    before = manifest
+    try:
+        manifest, sides = await parts.gatherer.extras(manifest, record, extras)
+        manifest, sides = parts.gatherer.with_hash_list(manifest, sides, record, raw)
+        manifest = msgspec.structs.replace(manifest, title=record.summary.title, description=record.summary.description)
+        manifest = parts.gatherer.still_listing(before, manifest)
+        await asyncio.to_thread(files.save, parts.library, manifest)
+    except BadAnswer as error:
+        _log.warning("%s: captions and pictures cannot be used: %s", pin.video, error.message)
+        return False
+    for name, data in sides.items():
+        await asyncio.to_thread(files.write_side, parts.library, manifest, name, data)
+    await asyncio.to_thread(release.prune, parts.library, manifest)
+    return True
+
+
+def _hash_name(record: VideoRecord) -> str | None:
+    try:
+        return None if record.sha256_url is None else base_name(record.sha256_url)
+    except BadAnswer:
+        return None
