@@ -104,7 +104,7 @@ def _stay(video: Candidate, place: Place) -> Decision:
         wanted = Choice(held.renditions, held.size)
     return Decision(
         video=video.id,
-        verdict=Verdict.KEEP if whole and same else Verdict.PIN,
+        verdict=Verdict.KEEP if place.as_is or (whole and same) else Verdict.PIN,
         reasons=(*place.reasons, Reason(ReasonCode.ESTIMATED)) if wanted.estimated else place.reasons,
         renditions=wanted.names,
         size=wanted.size,
@@ -125,7 +125,8 @@ def _ordered(decisions: list[Decision], world: World, shelves: Shelves, rules: t
     def turn(decision: Decision) -> tuple[int, float, float, str]:
         hand = decision.reasons[0].code is not ReasonCode.HAND_PIN
         order = place.get(decision.video, 0) + (len(place) if hand else 0)
-        return turns.index(decision.verdict), order, newest[decision.video], decision.video
+        age = newest[decision.video] * (-1 if decision.verdict is Verdict.RELEASE else 1)
+        return turns.index(decision.verdict), order, age, decision.video
 
     def total(verdict: Verdict) -> int:
         return sum(d.size for d in decisions if d.verdict is verdict)

@@ -21,6 +21,9 @@ from policies.worth import value
 
 HELD_BONUS = 1.2
 
+Choices = dict[tuple[VideoId, int | None], Choice | None]
+"""What was chosen of a video at a height, remembered: rules often ask for the same."""
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -63,13 +66,14 @@ def claims(world: World, eligible: frozenset[VideoId], rules: tuple[Rule, ...], 
     """
     refusals: dict[VideoId, tuple[Reason, ...]] = {}
     keyed: list[tuple[tuple[float, ...], Claim]] = []
+    choices: Choices = {}
     for priority, rule in enumerate(rules):
         spread: list[float] = []
         drafts: list[_Draft] = []
         for video in world.videos:
             if not in_scope(rule, video):
                 continue
-            draft = _draft(world, video, rule, rules, now)
+            draft = _draft(world, video, rule, rules, now, choices)
             if isinstance(draft, Reason):
                 refusals[video.id] = (*refusals.get(video.id, ()), draft)
                 continue
@@ -90,12 +94,17 @@ def _best_first(draft: _Draft) -> tuple[float, bool, float, VideoId]:
     return -draft.boosted, not draft.held, -draft.video.published_at.timestamp(), draft.video.id
 
 
-def _draft(world: World, video: Candidate, rule: Rule, rules: tuple[Rule, ...], now: datetime) -> _Draft | Reason:
+def _draft(
+    world: World, video: Candidate, rule: Rule, rules: tuple[Rule, ...], now: datetime, choices: Choices
+) -> _Draft | Reason:
     """Return what the rule would have of a video in its scope, or why it would not."""
     refused = refusal(rule, video, now)
     if refused is not None:
         return refused
-    wanted = choice(video, rule.max_height, world.bitrates)
+    asked = (video.id, rule.max_height)
+    if asked not in choices:
+        choices[asked] = choice(video, rule.max_height, world.bitrates)
+    wanted = choices[asked]
     if wanted is None:
         return Reason(ReasonCode.NO_RENDITION, {"rule": rule.name, "max_height": rule.max_height or 0})
     return _Draft(video, wanted, value(rule, video, now), _held_by(rule, video, rules, now))

@@ -21,7 +21,10 @@ SLACK = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A video's place in the library: what of it, why, and who pays. ``order`` says how early it got it."""
+    """A video's place in the library: what of it, why, and who pays. ``order`` says how early it got it.
+
+    ``as_is``: what is there stays, and nothing is fetched to complete it.
+    """
 
     choice: Choice
     reasons: tuple[Reason, ...]
@@ -29,6 +32,7 @@ class Place:
     rule: Rule | None = None
     rank: int | None = None
     value: float = 0.0
+    as_is: bool = False
 
 
 @dataclass(slots=True)
@@ -82,6 +86,8 @@ class Shelves:
 
     def reserve(self, video: Candidate, held: Choice, shield: Protection) -> None:
         """Give a protected video its space, whatever that exceeds; a lease alone leaves a rule free to pay for it."""
+        if not shield.fixed and video.held is not None:
+            held = Choice(held.names, video.held.done)
         self.left -= held.size
         if shield.fixed:
             self._place(video, Place(held, shield.reasons, len(self.places), shield.rule))
@@ -121,7 +127,7 @@ class Shelves:
     def settle(self) -> None:
         """Place what is only watched now, for as long as it is."""
         for video, (held, shield) in self._reserved.items():
-            self.places[video] = Place(held, shield.reasons, len(self.places))
+            self.places[video] = Place(held, shield.reasons, len(self.places), as_is=True)
         self._reserved.clear()
 
     def _confirm(self, claim: Claim, placed: Place, purse: Purse) -> None:
@@ -133,10 +139,13 @@ class Shelves:
         self.places[claim.video.id] = Place(placed.choice, reasons, placed.order, claim.rule, claim.rank, claim.value)
 
     def _misfit(self, claim: Claim, purse: Purse, extra: int) -> Reason | None:
-        size, budget = claim.choice.size, purse.budget if claim.held else purse.newcomers
-        if budget is not None and size > budget:
+        size, budget = claim.choice.size, purse.budget
+        limit = purse.budget if claim.held else purse.newcomers
+        if budget is None or limit is None:
+            return self._no_space(claim.choice) if extra > 0 and extra > self.left else None
+        if size > limit:
             return Reason(ReasonCode.TOO_LARGE, {"rule": claim.rule.name, "bytes": size, "budget": budget})
-        if budget is not None and purse.used + size > budget:
+        if purse.used + size > limit:
             facts: dict[str, str | int | float] = {"rule": claim.rule.name, "rank": claim.rank, "of": claim.of}
             return Reason(ReasonCode.OUTRANKED, {**facts, "bytes": size, "budget": budget})
         return self._no_space(claim.choice) if extra > 0 and extra > self.left else None

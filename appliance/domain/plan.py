@@ -58,7 +58,7 @@ class Observation:
 class Held:
     """What we have of a video: renditions promised, verified bytes on disk, and since when it is pinned whole.
 
-    ``rule`` is the one that the last decision charged it to (None: a hand pin, or not known).
+    ``rule`` is the last one that a decision charged it to; a decision without a rule leaves it (None: none, or lost).
     """
 
     renditions: tuple[RenditionName, ...]

@@ -24,7 +24,7 @@ def _staying(found: Plan) -> list[Decision]:
 
 def _protected(before: World, rules: tuple[Rule, ...]) -> set[str]:
     """Say again, in other words than the policy's, which held videos nothing may take away."""
-    safe = set()
+    safe: set[str] = set()
     for video in before.videos:
         if video.held is None:
             continue

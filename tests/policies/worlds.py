@@ -115,9 +115,11 @@ def carried_out(before: World, plan: Plan) -> World:
                 videos.append(replace(video, held=None))
                 delta -= done
             case Verdict.KEEP if video.held is not None:
-                videos.append(replace(video, held=replace(video.held, rule=decision.rule)))
+                payer = decision.rule or video.held.rule
+                videos.append(replace(video, held=replace(video.held, rule=payer)))
             case Verdict.PIN if decision.renditions:
-                now_held = Held(decision.renditions, decision.size, decision.size, NOW, decision.rule)
+                payer = decision.rule or (video.held.rule if video.held is not None else None)
+                now_held = Held(decision.renditions, decision.size, decision.size, NOW, payer)
                 videos.append(replace(video, held=now_held))
                 delta += decision.size - done
             case _:

@@ -1,0 +1,273 @@
+"""Described worlds and their plans as sentences, in ``tests/golden/plans``: this module compares them.
+
+``UPDATE_GOLDEN=1`` writes the files anew; read the difference before it is committed.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from appliance.domain.pin import Wish
+from appliance.domain.plan import Observation, Plan, Reason, ReasonCode, Rule, RuleKind, World
+from appliance.domain.units import ByteCount, RuleId
+from appliance.domain.video import RenditionKind, Upstream
+from policies import plan
+from policies.explain import explain, human_size, verdict_word
+from policies.presets import default_rules
+from tests.policies.worlds import FILMS, GB, MB, NEWS, NOW, candidate, held, recent, rendition, world
+
+PLANS = Path(__file__).parent.parent / "golden" / "plans"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A world worth a look: ``story`` says what is in it and what should come of it; ``shows`` is its reason."""
+
+    story: str
+    shows: ReasonCode
+    world: World
+    rules: tuple[Rule, ...]
+
+
+def _rule(name: str, kind: RuleKind, **changes: object) -> Rule:
+    made = Rule(RuleId(name.lower()), name, kind)
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def _history(*views: int) -> tuple[Observation, ...]:
+    return tuple(Observation(NOW - timedelta(days=len(views) - n), count) for n, count in enumerate(views))
+
+
+def first_channel() -> Scene:
+    videos = [candidate(f"week-{n}", days=7 * n + 1, size=900 * MB, height=1080) for n in range(6)]
+    return Scene(
+        "A channel was just followed; the default rule may use half of 6 GB and takes the newest first.",
+        ReasonCode.CHOSEN,
+        world(*videos, free=8 * GB),
+        default_rules(),
+    )
+
+
+def by_hand() -> Scene:
+    videos = [candidate("wedding", days=900, wish=Wish.PIN), candidate("yesterday")]
+    story = "An old video is pinned by hand; no rule asks for it, and it comes first."
+    return Scene(story, ReasonCode.HAND_PIN, world(*videos), (recent(max_lifetime=timedelta(days=30)),))
+
+
+def never_again() -> Scene:
+    videos = [held(candidate("advert", wish=Wish.NEVER), rule="recent"), candidate("report")]
+    return Scene(
+        "The owner never wants one video, which is held: it goes.", ReasonCode.NEVER, world(*videos), (recent(),)
+    )
+
+
+def too_young_to_go() -> Scene:
+    rule = recent(budget=ByteCount(200 * MB), min_lifetime=timedelta(days=7))
+    videos = [
+        held(candidate("monday", days=40), days=2, rule="recent"),
+        held(candidate("sunday", days=41), days=9, rule="recent"),
+        candidate("today", days=0),
+    ]
+    story = "A newer video would replace two old ones, but one was pinned two days ago and stays for seven."
+    return Scene(story, ReasonCode.MIN_LIFETIME, world(*videos), (rule,))
+
+
+def being_watched() -> Scene:
+    videos = [held(candidate("film", days=400, leased=True), rule="news"), held(candidate("short", days=401))]
+    rule = _rule("News", RuleKind.RECENT, max_lifetime=timedelta(days=30))
+    return Scene(
+        "Of two videos that no rule wants any more, one is being watched.",
+        ReasonCode.WATCHED_NOW,
+        world(*videos),
+        (rule,),
+    )
+
+
+def full_budget() -> Scene:
+    videos = [candidate(f"talk-{n}", views=1000 // (n + 1)) for n in range(4)]
+    rule = _rule("Popular", RuleKind.MOST_VIEWED, budget=ByteCount(250 * MB))
+    return Scene("Room for two of four: the most viewed get it.", ReasonCode.OUTRANKED, world(*videos), (rule,))
+
+
+def one_giant() -> Scene:
+    videos = [candidate("marathon", size=9 * GB, days=0), candidate("sprint", days=3)]
+    story = "The newest video is larger than the whole budget; the next one is not made to wait for it."
+    return Scene(story, ReasonCode.TOO_LARGE, world(*videos), (recent(budget=ByteCount(4 * GB)),))
+
+
+def full_disk() -> Scene:
+    videos = [candidate("wanted", days=1, size=3 * GB, wish=Wish.PIN), candidate("small", days=2, size=400 * MB)]
+    story = "The disk has 500 MB above its floor: a hand pin of 3 GB waits, a small video does not."
+    return Scene(story, ReasonCode.NO_SPACE, world(*videos, free=2 * GB + 500 * MB), (recent(),))
+
+
+def floor_breached() -> Scene:
+    videos = [held(candidate(f"v{n}", days=n, size=500 * MB), rule="recent") for n in range(1, 5)]
+    story = "Someone else filled the disk: the oldest videos go until the floor holds again."
+    return Scene(story, ReasonCode.NO_SPACE, world(*videos, free=1200 * MB), (recent(),))
+
+
+def out_of_scope() -> Scene:
+    videos = [candidate("bulletin"), candidate("drama", channels=frozenset({FILMS}))]
+    rule = recent(channels=frozenset({NEWS}))
+    return Scene("A rule looks at one channel only.", ReasonCode.NO_RULE, world(*videos), (rule,))
+
+
+def old_news() -> Scene:
+    videos = [candidate("fresh", days=2), held(candidate("stale", days=31), rule="recent")]
+    rule = recent(max_lifetime=timedelta(days=30))
+    return Scene("A rule lets go of what is older than a month.", ReasonCode.TOO_OLD, world(*videos), (rule,))
+
+
+def unseen() -> Scene:
+    videos = [candidate("hit", views=5000), candidate("flop", views=3)]
+    rule = _rule("Popular", RuleKind.MOST_VIEWED, min_views=100)
+    return Scene("A rule asks for a hundred views.", ReasonCode.TOO_FEW_VIEWS, world(*videos), (rule,))
+
+
+def not_ready() -> Scene:
+    videos = [candidate("stream", upstream=Upstream.LIVE), candidate("upload", upstream=Upstream.PROCESSING)]
+    return Scene("A live stream and a video still being transcoded.", ReasonCode.LIVE, world(*videos), (recent(),))
+
+
+def lost_upstream() -> Scene:
+    videos = [
+        held(candidate("rescued", days=90, upstream=Upstream.GONE), rule="recent"),
+        held(candidate("obeyed", days=91, upstream=Upstream.GONE, gone_release=True), rule="recent"),
+        candidate("missed", days=92, upstream=Upstream.GONE),
+        held(candidate("private", days=93, upstream=Upstream.HIDDEN), rule="recent"),
+        candidate("private-too", days=94, upstream=Upstream.HIDDEN),
+    ]
+    story = "Origins removed or hid videos: ours stay, unless the channel says to let go."
+    return Scene(story, ReasonCode.GONE_KEPT, world(*videos), (recent(),))
+
+
+def heights() -> Scene:
+    videos = [
+        candidate(
+            "split",
+            renditions=(
+                rendition(1080, 700 * MB, audio=False),
+                rendition(480, 200 * MB, audio=False),
+                rendition(0, 20 * MB, video=False),
+            ),
+        ),
+        candidate("old-site", renditions=(rendition(480, 180 * MB, kind=RenditionKind.WEB),)),
+        candidate("cinema-only", height=2160, size=4 * GB),
+    ]
+    story = (
+        "At most 720p: the best below it with its sound, plain MP4 where there is no HLS, and nothing that is larger."
+    )
+    return Scene(story, ReasonCode.NO_RENDITION, world(*videos), (recent(max_height=720),))
+
+
+def unknown_sizes() -> Scene:
+    videos = [candidate("asked", days=2), candidate("unasked", days=1, renditions=(), duration=1200)]
+    before = world(*videos)
+    before = replace(before, bitrates={NEWS: {720: 2_000_000}})
+    story = "One video's details are not known yet: it is wanted, at a size taken from its channel."
+    return Scene(story, ReasonCode.ESTIMATED, before, (recent(max_height=720),))
+
+
+def rising() -> Scene:
+    videos = [
+        candidate("classic", days=900, views=90_000, history=_history(89_990, 89_993, 89_996, 90_000)),
+        candidate("rising", days=4, views=4_000, history=_history(0, 400, 1_600, 4_000)),
+        candidate("glitch", days=300, views=500, history=_history(500, 0, 500, 500)),
+    ]
+    rule = _rule("Trending", RuleKind.TRENDING, budget=ByteCount(100 * MB))
+    return Scene("What is watched now goes before what was watched once.", ReasonCode.CHOSEN, world(*videos), (rule,))
+
+
+def shared() -> Scene:
+    videos = [
+        candidate("both", days=1, views=900, channels=frozenset({NEWS, FILMS})),
+        candidate("new", days=2, views=5),
+        candidate("liked", days=500, views=800),
+    ]
+    rules = (
+        recent(budget=ByteCount(200 * MB), max_lifetime=timedelta(days=30)),
+        _rule("Popular", RuleKind.MOST_VIEWED, budget=ByteCount(100 * MB), weight=2.0),
+        _rule("Archive", RuleKind.EVERYTHING, paused=True),
+    )
+    return Scene(
+        "Two rules want the same video: the heavier one pays, once. A paused rule asks for nothing.",
+        ReasonCode.CHOSEN,
+        world(*videos),
+        rules,
+    )
+
+
+def near_tie() -> Scene:
+    videos = [held(candidate("kept", views=1000), rule="popular"), candidate("rival", views=1100)]
+    rule = _rule("Popular", RuleKind.MOST_VIEWED, budget=ByteCount(100 * MB))
+    return Scene(
+        "A challenger a tenth better does not move what is held.", ReasonCode.OUTRANKED, world(*videos), (rule,)
+    )
+
+
+SCENES: tuple[Callable[[], Scene], ...] = (
+    first_channel,
+    by_hand,
+    never_again,
+    too_young_to_go,
+    being_watched,
+    full_budget,
+    one_giant,
+    full_disk,
+    floor_breached,
+    out_of_scope,
+    old_news,
+    unseen,
+    not_ready,
+    lost_upstream,
+    heights,
+    unknown_sizes,
+    rising,
+    shared,
+    near_tie,
+)
+
+
+def told(scene: Scene, found: Plan) -> str:
+    """Return a scene and its plan as a page to read."""
+    disk = scene.world.disk
+    lines = [scene.story, ""]
+    lines += [f"Disk: {human_size(disk.free)} free, of which {human_size(disk.floor)} are never used."]
+    for use in found.rules:
+        rule = next(r for r in scene.rules if r.id == use.rule)
+        of = f" of {human_size(use.budget)}" if use.budget is not None else ""
+        paused = ", paused" if rule.paused else ""
+        lines.append(f"Rule “{rule.name}” ({rule.kind}{paused}): {use.videos} videos, {human_size(use.used)}{of}.")
+    lines.append("")
+    for decision in found.decisions:
+        what = f" ({', '.join(decision.renditions) or 'unasked'}, {human_size(decision.size)})" if decision.size else ""
+        lines.append(f"{decision.video}: {verdict_word(decision.verdict)}{what}. {explain(decision)}")
+    totals = (found.kept, found.fetched, found.released)
+    lines += ["", "Kept {}, to fetch {}, to let go {}.".format(*map(human_size, totals))]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
+def test_a_described_world_gets_the_plan_that_was_written_down(scene: Callable[[], Scene]) -> None:
+    made = scene()
+    text = told(made, plan(made.world, made.rules, NOW))
+    path = PLANS / f"{scene.__name__}.txt"
+    if os.environ.get("UPDATE_GOLDEN") == "1":
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")
+
+
+def test_the_described_worlds_show_every_reason_and_leave_no_golden_file_behind() -> None:
+    seen: set[ReasonCode] = set()
+    for scene in SCENES:
+        made = scene()
+        reasons: list[Reason] = [r for d in plan(made.world, made.rules, NOW).decisions for r in d.reasons]
+        assert made.shows in {reason.code for reason in reasons}
+        seen |= {reason.code for reason in reasons}
+    assert seen == set(ReasonCode)
+    assert {path.stem for path in PLANS.glob("*.txt")} == {scene.__name__ for scene in SCENES}

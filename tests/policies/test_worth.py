@@ -1,0 +1,205 @@
+"""Values as rules see them, renditions chosen, sizes guessed, sentences made, rules read and refused."""
+
+import itertools
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appliance.domain.plan import (
+    Decision,
+    Disk,
+    Observation,
+    Reason,
+    ReasonCode,
+    Rule,
+    RuleKind,
+    Verdict,
+    World,
+)
+from appliance.domain.units import ByteCount, RuleId, VideoId
+from appliance.domain.video import RenditionKind
+from appliance.errors import BadInput
+from policies import plan
+from policies.explain import explain, human_date, human_size, sentence, verdict_word
+from policies.presets import default_rules, rules_from
+from policies.renditions import chosen
+from policies.rules import check
+from policies.sizes import choice, estimate
+from policies.worth import trend
+from tests.policies.worlds import FILMS, MB, NEWS, NOW, candidate, carried_out, histories, recent, rendition, world
+
+
+def _hourly(*views: int) -> tuple[Observation, ...]:
+    last = len(views) - 1
+    return tuple(Observation(NOW - timedelta(hours=last - n), count) for n, count in enumerate(views))
+
+
+def test_a_steady_rate_is_found_whatever_the_video_had_before() -> None:
+    steady = _hourly(*range(50_000, 50_000 + 10 * 240, 10))
+    assert trend(candidate("a", views=52_390, days=240, history=steady), NOW) == pytest.approx(240, rel=0.02)
+
+
+def test_a_burst_now_outweighs_the_same_burst_last_week() -> None:
+    week = [100] * 168
+    now = candidate("now", views=200, days=30, history=_hourly(*week, 200))
+    then = candidate("then", views=200, days=30, history=_hourly(100, *[200] * 168))
+    assert trend(now, NOW) > 3 * trend(then, NOW)
+
+
+def test_a_video_never_observed_twice_has_its_lifetime_average() -> None:
+    assert trend(candidate("a", views=900, days=8), NOW) == pytest.approx(100)
+
+
+def test_a_counter_that_goes_back_and_forth_makes_nobody_trend() -> None:
+    honest = candidate("a", views=100, days=50, history=_hourly(*[100] * 48))
+    shaky = candidate("b", views=100, days=50, history=_hourly(*[100, 0] * 24))
+    assert trend(shaky, NOW) == pytest.approx(trend(honest, NOW))
+
+
+@given(histories(), st.integers(0, 48), st.integers(0, 5000), st.integers(0, 5000))
+def test_more_views_seen_last_never_lower_the_trend(
+    history: tuple[Observation, ...], hours: int, views: int, more: int
+) -> None:
+    at = max((seen.at for seen in history), default=NOW - timedelta(days=9)) + timedelta(minutes=1)
+    at = min(at, NOW - timedelta(seconds=1))
+    rates = [
+        trend(candidate("a", days=30, history=(*history, Observation(at, count))), NOW)
+        for count in (views, views + more)
+    ]
+    assert 0 <= rates[0] <= rates[1] + 1e-9
+
+
+def test_the_best_rendition_within_the_height_is_chosen_with_the_sound_it_needs() -> None:
+    split = (
+        rendition(1080, 300, audio=False),
+        rendition(720, 200, fps=60, audio=False),
+        rendition(720, 150, audio=False),
+        rendition(0, 10, video=False),
+        rendition(720, 250, kind=RenditionKind.WEB),
+    )
+    assert [r.name for r in chosen(split, 720, web_videos=False)] == ["720p60", "audio"]
+    assert [r.name for r in chosen(split, None, web_videos=False)] == ["1080p", "audio"]
+    assert [r.name for r in chosen(split, 720, web_videos=True)] == ["720p60", "audio", "720p-web"]
+    assert chosen(split, 480, web_videos=False) == ()
+
+
+def test_plain_mp4_is_chosen_only_where_there_is_no_hls_and_sound_alone_where_there_is_no_picture() -> None:
+    web = (rendition(480, 90, kind=RenditionKind.WEB), rendition(240, 40, kind=RenditionKind.WEB))
+    assert [r.name for r in chosen(web, 1080, web_videos=False)] == ["480p-web"]
+    assert [r.name for r in chosen((rendition(0, 10, video=False),), 720, web_videos=False)] == ["audio"]
+    assert chosen((), None, web_videos=True) == ()
+
+
+def test_a_size_is_estimated_by_the_channels_median_bitrate_and_else_by_what_is_usual() -> None:
+    video = candidate("a", renditions=(), duration=100, channels=frozenset({NEWS, FILMS}))
+    bitrates = {NEWS: {480: 800_000, 1080: 8_000_000}, FILMS: {720: 1_600_000}}
+    assert estimate(video, 720, bitrates) == 20_000_000
+    assert estimate(video, None, bitrates) == 100_000_000
+    assert estimate(video, 480, {}) == 100 * 1_100_000 // 8
+    assert estimate(replace(video, duration=0), 100, {}) == 600 * 128_000 // 8
+    guessed = choice(replace(video, renditions=(rendition(480, 0),)), 720, bitrates)
+    assert guessed is not None
+    assert (guessed.names, guessed.size, guessed.estimated) == (("480p",), 10_000_000, True)
+
+
+def test_every_reason_has_a_sentence_with_and_without_its_numbers() -> None:
+    facts: dict[str, str | int | float] = {"rule": "X", "rank": 1, "of": 2, "bytes": 5, "until": "2026-03-01T00:00:00Z"}
+    for code, given_facts in itertools.product(ReasonCode, ({}, facts)):
+        text = sentence(Reason(code, given_facts))
+        assert text.endswith(".")
+        assert text[0].isupper() or text[0] == "“"
+    decision = Decision(VideoId("a"), Verdict.LEAVE, (Reason(ReasonCode.HAND_PIN), Reason(ReasonCode.LIVE)))
+    assert explain(decision) == "You pinned it by hand. It is a live stream, and those are left alone for now."
+    assert [verdict_word(v) for v in Verdict] == ["kept", "wanted", "going", "skipped"]
+
+
+def test_sizes_and_dates_read_as_people_write_them() -> None:
+    sizes = [0, 999, 1000, 99_400, 999_499, 999_500, 12_300_000, 1_250_000_000, 3 * 10**15]
+    read = ["0 bytes", "999 bytes", "1.0 kB", "99 kB", "999 kB", "1.0 MB", "12 MB", "1.2 GB", "3000 TB"]
+    assert [human_size(size) for size in sizes] == read
+    assert human_date("2026-03-01T10:00:00Z") == human_date("2026-03-01") == "1 March 2026"
+    assert human_date("soon") == "soon"
+
+
+def test_the_default_rule_keeps_recent_videos_in_half_of_the_space() -> None:
+    (rule,) = default_rules()
+    assert (rule.kind, rule.budget_share, rule.max_height) == (RuleKind.RECENT, 0.5, 1080)
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("[[rule]]\nid='a'\nname='A'", "kind"),
+        ("[[rule]]\nid='a'\nname='A'\nkind='best'", "kind"),
+        ("[[rule]]\nid='a'\nname='A'\nkind='recent'\ncolour=1", "colour"),
+        ("[[rule]]\nid='a'\nname='A'\nkind='recent'\nbudget=-1", "budget"),
+        ("[[rule]]\nid='a'\nname='A'\nkind='recent'\nbudget=true", "budget"),
+        ("[[rule]]\nid='a'\nname='A'\nkind='recent'\nweight=nan", "weight"),
+        ("[[rule]]\nid='a'\nname='A'\nkind='recent'\nmin_lifetime_days=1e99", "min_lifetime"),
+        ("[[rule]]\nid='a'\nname='A'\nkind='recent'\nmin_lifetime_days=3\nmax_lifetime_days=2", "max_lifetime"),
+        ("rule=3", "rule"),
+        ("colour=3", "colour"),
+        ("[[", ""),
+    ],
+)
+def test_a_rule_that_cannot_mean_anything_is_refused_with_its_field_named(text: str, field: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        rules_from(text)
+    assert (refused.value.field, refused.value.code) == (field, "bad_rule")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", " "),
+        ("channels", frozenset()),
+        ("budget_share", 1.5),
+        ("weight", 0.0),
+        ("max_height", -1),
+        ("min_views", -1),
+        ("min_lifetime", timedelta(days=-1)),
+        ("max_lifetime", timedelta(0)),
+    ],
+)
+def test_each_field_of_a_rule_has_its_range(field: str, value: object) -> None:
+    check(recent())
+    with pytest.raises(BadInput) as refused:
+        check(recent(**{field: value}))
+    assert refused.value.field == field
+
+
+def test_a_share_of_a_disk_that_drifts_releases_nothing_and_fetches_nothing() -> None:
+    videos = tuple(candidate(f"v{n:02}", days=n, size=50 * MB) for n in range(40))
+    rule = recent(budget_share=0.5)
+    found = plan(world(*videos, free=2_000 * MB, floor=0), [rule], NOW)
+    pins = [d.video for d in found.decisions if d.verdict is Verdict.PIN]
+    assert len(pins) == 19
+    settled = carried_out(world(*videos, free=2_000 * MB, floor=0), found)
+    for drift in (-30 * MB, 30 * MB):
+        disk = replace(settled.disk, free=ByteCount(settled.disk.free + drift))
+        again = plan(replace(settled, disk=disk), [rule], NOW)
+        assert (again.fetched, again.released) == (0, 0)
+
+
+def test_ten_thousand_videos_and_five_rules_are_planned_within_a_second() -> None:
+    history = _hourly(*range(0, 400, 10))
+    videos = tuple(
+        candidate(f"v{n:05}", days=n / 10, views=n * 7919 % 10_007, size=(n % 90 + 10) * MB, history=history)
+        for n in range(10_000)
+    )
+    kinds = [*RuleKind, RuleKind.RECENT]
+    rules = [
+        Rule(RuleId(f"r{n}"), f"Rule {n}", kind, budget=ByteCount(40_000 * MB), min_views=n)
+        for n, kind in enumerate(kinds)
+    ]
+    big = World(videos, Disk(ByteCount(10**12), ByteCount(10**12), ByteCount(0), ByteCount(0)))
+    before = time.process_time()
+    found = plan(big, rules, datetime(2026, 3, 10, 12, tzinfo=UTC))
+    spent = time.process_time() - before
+    assert len(found.decisions) == 10_000
+    assert all(use.used > 39_900 * MB for use in found.rules)
+    assert spent < 2, f"{spent:.2f} s of processor time"
