@@ -79,6 +79,11 @@ class Fetcher:
     async def __aexit__(self, *_: object) -> None:
         await self._wire.close()
 
+    @property
+    def allow_private(self) -> bool:
+        """Whether private addresses and plain HTTP are allowed now."""
+        return self._options.allow_private
+
     def reconfigure(self, options: OutboundOptions) -> None:
         """Use ``options`` from the next request on."""
         self._options = options

@@ -156,10 +156,10 @@ def listing_page(body: bytes, base_url: str) -> ListingPage:
     refused = max(len(data) - PAGE, 0)
     for element in data[:PAGE]:
         summary = _summary(element, base_url)
-        if summary is None:
+        if summary is None or summary.id in videos:
             refused += 1
         else:
-            videos.setdefault(summary.id, summary)
+            videos[summary.id] = summary
     return ListingPage(tuple(videos.values()), whole(doc.get("total"), 0, 10**9), refused)
 
 
