@@ -196,9 +196,7 @@ def check(manifest: Manifest) -> None:
         raise BadAnswer("The video's record names a rendition twice.")
     sides = listed_names(manifest) - media_names(manifest)
     every = (*manifest.renditions, *manifest.superseded)
-    others = [n for r in every for n in (r.torrent, r.playlist) if n] + [
-        c.file for c in manifest.captions
-    ]
+    others = [n for r in every for n in (r.torrent, r.playlist) if n] + [c.file for c in manifest.captions]
     if any(n not in sides for n in others):
         raise BadAnswer("The video's record uses one name for two files.")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from appliance.domain.plan import Disk
 from appliance.domain.units import ByteCount
-from appliance.errors import NoSpace
+from appliance.errors import LibraryMissing, NoSpace
 from appliance.library.atomic import naming_disk_errors
 
 
@@ -52,6 +52,9 @@ class Space:
             )
 
     def _measure(self) -> tuple[int, int]:
-        with naming_disk_errors("The disk's free space cannot be read"):
-            found = os.statvfs(self._path)
+        try:
+            with naming_disk_errors("The disk's free space cannot be read"):
+                found = os.statvfs(self._path)
+        except FileNotFoundError as error:
+            raise LibraryMissing("The library folder is not there.", hint="Is the disk mounted?") from error
         return found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
