@@ -129,8 +129,8 @@ def _no_rendition(facts: Facts) -> str:
 
 def _no_space(facts: Facts) -> str:
     return (
-        f"The disk has no room for its {_size(facts)}: {_size(facts, 'left')} are left for it above the free space that "
-        "is never used."
+        f"The disk has no room for its {_size(facts)}: {_size(facts, 'left')} are left for it above the free "
+        "space that is never used."
     )
 
 
