@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+from appliance.book import Option, Source
 from appliance.clock import Clock
 from appliance.domain.catalogue import OriginToday
 from appliance.domain.pin import PinState
@@ -19,6 +20,21 @@ from appliance.domain.units import ByteCount, BytesPerSecond, ChannelId, VideoId
 from appliance.settings import Settings
 from appliance.store.engine import Store
 from appliance.store.leases import Leases
+
+__all__ = [
+    "Activity",
+    "Followed",
+    "Following",
+    "Health",
+    "Keeping",
+    "Option",
+    "Planning",
+    "Rates",
+    "Services",
+    "SettingsBook",
+    "Source",
+    "Spending",
+]
 
 
 class FollowedKind(StrEnum):
@@ -112,31 +128,6 @@ class Spending(Protocol):
     async def flush(self) -> None:
         """Write the ledger's last minute down, so that a page shows it."""
         ...
-
-
-class Source(StrEnum):
-    DEFAULT = "default"
-    SAVED = "saved"
-    FILE = "file"
-    ENVIRONMENT = "environment"
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One setting as a page shows it. ``path`` is ``web.port``; ``locked_by`` names the variable or file that fixes it."""
-
-    path: str
-    value: Any
-    default: Any
-    kind: str
-    description: str
-    source: Source
-    locked_by: str | None
-    needs_restart: bool
-    secret: bool
-    choices: tuple[str, ...] = ()
-    least: float | None = None
-    most: float | None = None
 
 
 class SettingsBook(Protocol):

@@ -4,9 +4,10 @@ A holding exists while a video is fetched or watched; what is whole and pinned n
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -25,15 +26,19 @@ from appliance.pin.merge import merged
 from appliance.pin.patchwork import Patchwork, patches
 from appliance.swarm.port import Fault, Swarm, SwarmEvent, TorrentSpec, Whole
 
+Spend = Callable[[int], None]
+
 
 class OriginWindow:
     """Reads a torrent's files at its origin by HTTP range, for viewers who wait (``swarm.port.RangeReader``)."""
 
-    def __init__(self, fetcher: Fetcher, urls: tuple[str, ...]) -> None:
-        self._fetcher, self._urls = fetcher, urls
+    def __init__(self, fetcher: Fetcher, urls: tuple[str, ...], spend: Spend) -> None:
+        self._fetcher, self._urls, self._spend = fetcher, urls, spend
 
     async def __call__(self, file_index: int, first: int, last: int) -> bytes:
-        return await self._fetcher.get_range(self._urls[file_index], first, last, priority=True)
+        data = await self._fetcher.get_range(self._urls[file_index], first, last, priority=True)
+        self._spend(len(data))
+        return data
 
 
 @dataclass(slots=True)
@@ -55,11 +60,13 @@ class Holding:
         swarm: Swarm,
         fetcher: Fetcher,
         gathered: Gathered,
+        spend: Callable[[VideoId, RenditionName, int], None],
         trackers: tuple[str, ...],
         mirrors: tuple[str, ...] = (),
     ) -> None:
         self._library, self._swarm, self._fetcher = library, swarm, fetcher
         self._gathered, self._trackers, self._mirrors = gathered, trackers, mirrors
+        self._spend = spend
         self.manifest = gathered.manifest
         self._torrents: dict[RenditionName, _Torrent] = {}
         self._works: dict[str, Patchwork] = {}
@@ -122,7 +129,11 @@ class Holding:
                         names=names_in_order(record, meta.files),
                         web_seeds=web_seeds(record, self._mirrors),
                         trackers=self._trackers,
-                        window=OriginWindow(self._fetcher, _urls_in_order(record, meta.files)),
+                        window=OriginWindow(
+                            self._fetcher,
+                            _urls_in_order(record, meta.files),
+                            partial(self._spend, self.video, RenditionName(record.name)),
+                        ),
                     ),
                     sequential,
                 )
@@ -147,8 +158,12 @@ class Holding:
             hashes = self._gathered.hashes.get(file.name, {})
             url = file.url
 
-            async def fetch(first: int, last: int, url: str = url) -> bytes:
-                return await self._fetcher.get_range(url, first, last)
+            spend = partial(self._spend, self.video, RenditionName(record.name))
+
+            async def fetch(first: int, last: int, url: str = url, spend: Spend = spend) -> bytes:
+                data = await self._fetcher.get_range(url, first, last)
+                spend(len(data))
+                return data
 
             work = Patchwork(
                 draft, ByteCount(file.size), patches(file.name, ByteCount(file.size), bytemap, hashes), fetch

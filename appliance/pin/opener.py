@@ -1,6 +1,7 @@
 """From a catalogue record to an open holding or a seeding pin: this module knows what each takes."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -51,6 +52,8 @@ class Parts:
     fetcher: Fetcher
     gatherer: Gatherer
     sources: Sources
+    spend: Callable[[VideoId, RenditionName, int], None]
+    """Told of the media bytes that came over HTTP, by rendition."""
 
 
 async def record_of(parts: Parts, video: VideoId) -> VideoRecord:
@@ -89,7 +92,13 @@ async def open_holding(
         gathered = await parts.gatherer.gather(record, chosen, urgent=urgent)
     manifest = msgspec.structs.replace(gathered.manifest, promised=promised)
     holding = Holding(
-        parts.library, parts.swarm, parts.fetcher, replace(gathered, manifest=manifest), record.trackers, record.mirrors
+        parts.library,
+        parts.swarm,
+        parts.fetcher,
+        replace(gathered, manifest=manifest),
+        parts.spend,
+        record.trackers,
+        record.mirrors,
     )
     try:
         await holding.open(sequential=urgent)

@@ -1,0 +1,108 @@
+"""Plans whenever the world changed enough, and stores the decisions: the loop, while the choice is policy's.
+
+This module wakes, gathers, asks and writes down.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import policies
+from appliance.clock import Clock
+from appliance.domain.plan import Disk, Plan, Rule
+from appliance.errors import SeedkeepError
+from appliance.plan import census
+from appliance.store import channels, decisions, rules, saved
+from appliance.store.engine import Store, Touched
+from appliance.store.leases import Leases
+from policies.presets import default_rules
+
+_log = logging.getLogger(__name__)
+
+_STIRRING = frozenset({"listing", "detail", "wish", "rule", "pin_state", "video_gone"})
+_SETTLE = 0.3
+"""Seconds to let changes gather before planning."""
+_BREATH = 2.0
+"""Seconds between two plans at the least, so that a first catalogue of thousands does not plan at every page."""
+_SEEDED = "default_rules_given"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannerOptions:
+    """``web_videos``: pin plain MP4 besides HLS."""
+
+    web_videos: bool = False
+
+
+class Planner:
+    """Run ``keep_planning`` as one task. ``disk`` measures the library's disk and raises LibraryMissing without it."""
+
+    def __init__(
+        self,
+        store: Store,
+        leases: Leases,
+        disk: Callable[[], Awaitable[Disk]],
+        clock: Clock,
+        options: PlannerOptions,
+    ) -> None:
+        self._store, self._leases, self._disk, self._clock, self._options = store, leases, disk, clock, options
+        self._wake = asyncio.Event()
+        self._one_at_a_time = asyncio.Lock()
+        self.trouble: str | None = None
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    def reconfigure(self, options: PlannerOptions) -> None:
+        self._options = options
+        self.wake()
+
+    async def keep_planning(self) -> None:
+        """Plan at each change of what a plan weighs, until cancelled."""
+        end = self._store.listen(self._changed)
+        self._leases.listen(lambda _: self.wake())
+        self._wake.set()
+        try:
+            while True:
+                await self._wake.wait()
+                await self._clock.sleep(_SETTLE)
+                self._wake.clear()
+                try:
+                    await self.run()
+                    self.trouble = None
+                except SeedkeepError as error:
+                    self.trouble = error.message
+                    _log.warning("no plan: %s", error.message)
+                except Exception:  # noqa: BLE001 - the edge of one unit of work: one plan
+                    self.trouble = "Planning failed inside Seedkeep; the log has the details."
+                    _log.exception("planning failed")
+                await self._clock.sleep(_BREATH)
+        finally:
+            end()
+
+    def _changed(self, marks: Touched) -> None:
+        if any(kind in _STIRRING for kind, _ in marks):
+            self.wake()
+
+    async def run(self) -> Plan:
+        """Plan now, put the plan in force, and return it. Raises LibraryMissing, DiskError."""
+        async with self._one_at_a_time:
+            await self._give_default_rules()
+            plan = await self.preview(await self._store.read(rules.every))
+            await self._store.write(decisions.put_plan, plan, self._clock.now())
+            return plan
+
+    async def preview(self, chosen: tuple[Rule, ...]) -> Plan:
+        """Return what these rules would come to now, changing nothing. Raises LibraryMissing, DiskError."""
+        disk = await self._disk()
+        world = await census.take(self._store, self._leases, disk, self._clock, web_videos=self._options.web_videos)
+        return await asyncio.to_thread(policies.plan, world, chosen, self._clock.now())
+
+    async def _give_default_rules(self) -> None:
+        """From the first channel on a default rule is in force; once deleted it does not come back."""
+        if await self._store.read(saved.get, _SEEDED) is not None or not await self._store.read(channels.every):
+            return
+        for rule in default_rules():
+            await self._store.promise(rules.put, rule)
+        await self._store.promise(saved.put, _SEEDED, "true")

@@ -1,0 +1,106 @@
+"""The whole catalogue as a policy sees it, in a few queries. This module answers ``plan.census``."""
+
+from collections import defaultdict
+from datetime import datetime
+
+from sqlmodel import Session, col, select
+
+from appliance.domain.channel import WhenGone
+from appliance.domain.pin import PinState, Wish
+from appliance.domain.plan import Candidate, Held, Observation, RuleKind
+from appliance.domain.units import ByteCount, ChannelId, RenditionName, VideoId
+from appliance.domain.video import Rendition, Upstream
+from appliance.store import observations, rules
+from appliance.store.columns import unpack
+from appliance.store.tables import ChannelRow, ListedRow, PinRow, RenditionRow, VideoRow
+from appliance.store.videos import rendition_of
+
+_NOT_SHOWN = (Upstream.GONE.value, Upstream.HIDDEN.value)
+
+
+def candidates(
+    session: Session, history_since: datetime, leased: frozenset[VideoId], web_videos: bool
+) -> tuple[Candidate, ...]:
+    """Return every video that a channel of ours lists or listed, or that we hold, or that a person spoke of.
+
+    ``web_videos`` asks for plain MP4 besides HLS everywhere. Views over time are read only where a rule asks for them.
+    """
+    listed = _listed(session)
+    channels = {r.id: (r.when_gone, r.web_videos) for r in session.exec(select(ChannelRow))}
+    held = _held(session)
+    renditions = _renditions(session)
+    seen = _history(session, history_since)
+    query = select(  # type: ignore[call-overload]
+        VideoRow.id,
+        VideoRow.title,
+        VideoRow.published_at,
+        VideoRow.duration,
+        VideoRow.views,
+        VideoRow.upstream,
+        VideoRow.copies,
+        VideoRow.wish,
+        VideoRow.is_live,
+    )
+    found: list[Candidate] = []
+    for ident, title, published_at, duration, views, upstream, copies, wish, is_live in session.exec(query):
+        video = VideoId(ident)
+        mine = listed.get(video, frozenset())
+        if not mine and wish is None and video not in held:
+            continue
+        settings = [channels[c] for c in mine if c in channels]
+        found.append(
+            Candidate(
+                id=video,
+                title=title,
+                channels=mine,
+                published_at=published_at,
+                duration=duration,
+                views=views,
+                upstream=Upstream.LIVE if is_live else Upstream(upstream),
+                renditions=renditions.get(video, ()),
+                history=seen.get(video, ()),
+                copies=copies,
+                held=held.get(video),
+                wish=None if wish is None else Wish(wish),
+                gone_release=upstream in _NOT_SHOWN
+                and bool(settings)
+                and all(when == WhenGone.RELEASE.value for when, _ in settings),
+                leased=video in leased,
+                web_videos=web_videos or any(web for _, web in settings),
+            )
+        )
+    return tuple(found)
+
+
+def _listed(session: Session) -> dict[VideoId, frozenset[ChannelId]]:
+    """Return the channels that list a video or did: what vanished from a listing is still its channel's."""
+    found: dict[VideoId, set[ChannelId]] = defaultdict(set)
+    for channel, video in session.exec(select(ListedRow.channel, ListedRow.video)):
+        found[VideoId(video)].add(ChannelId(channel))
+    return {video: frozenset(ids) for video, ids in found.items()}
+
+
+def _held(session: Session) -> dict[VideoId, Held]:
+    rows = session.exec(select(PinRow).where(PinRow.state != PinState.RELEASING.value))
+    return {
+        VideoId(r.video): Held(
+            renditions=unpack(tuple[RenditionName, ...], r.renditions),
+            size=ByteCount(r.size),
+            done=ByteCount(r.done),
+            pinned_at=r.pinned_at,
+        )
+        for r in rows
+    }
+
+
+def _renditions(session: Session) -> dict[VideoId, tuple[Rendition, ...]]:
+    found: dict[VideoId, list[Rendition]] = defaultdict(list)
+    for row in session.exec(select(RenditionRow).order_by(col(RenditionRow.video), col(RenditionRow.name))):
+        found[VideoId(row.video)].append(rendition_of(row))
+    return {video: tuple(them) for video, them in found.items()}
+
+
+def _history(session: Session, since: datetime) -> dict[VideoId, tuple[Observation, ...]]:
+    if not any(r.kind is RuleKind.TRENDING and not r.paused for r in rules.every(session)):
+        return {}
+    return observations.recent(session, since)
