@@ -1,0 +1,33 @@
+// Every page: htmx for forms and lists, live updates, the rates of this moment.
+import "htmx.org";
+import { startLive } from "./live.js";
+
+document.documentElement.classList.add("js");
+if (document.body.hasAttribute("data-live-pages")) startLive();
+
+// One sheet or menu at a time, closed by Escape or by a click elsewhere.
+document.addEventListener("click", (event) => {
+  for (const open of document.querySelectorAll("details.tabs-more[open]")) {
+    if (!open.contains(event.target)) open.open = false;
+  }
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  const open = document.querySelector("details.tabs-more[open]");
+  if (open) {
+    open.open = false;
+    open.querySelector("summary").focus();
+  }
+});
+
+// A limit or a size chosen in its own field also chooses the option it belongs to.
+document.addEventListener("input", (event) => {
+  const field = event.target;
+  const choice = { budget: "bytes", budget_share: "share" }[field.name];
+  const radio = choice && field.form?.querySelector(`input[name=budget_kind][value=${choice}]`);
+  if (radio) radio.checked = true;
+  if (field.name === "channels" && field.checked) {
+    const some = field.form.querySelector("input[name=scope][value=some]");
+    if (some) some.checked = true;
+  }
+});

@@ -1,0 +1,68 @@
+"""The first page."""
+
+import asyncio
+
+from litestar import Response, get
+
+from appliance.domain.catalogue import VideoFilter, VideoLine, VideoSort
+from appliance.domain.pin import PinState
+from appliance.store import channels, ledger, lists
+from policies.explain import sentence
+from web.pages.show import Asked, disk, services, show
+from web.services import Services
+from web.views import disk as disks
+from web.views import home, traffic
+
+NEWEST = 8
+BUSY = (PinState.PINNING, PinState.WAITING, PinState.FAILED, PinState.MISSING, PinState.RELEASING)
+
+
+@get("/", include_in_schema=False)
+async def first_page(request: Asked) -> Response[str]:
+    house = services(request)
+    now = house.clock.now()
+    today = now.date()
+    followed, held, days, busy, newest, space = await asyncio.gather(
+        house.store.read(channels.every),
+        house.store.read(lists.holdings),
+        house.store.read(ledger.days, today - (traffic.SPAN - 1) * traffic.ONE_DAY, today),
+        _busy(house),
+        house.store.read(lists.page, VideoFilter(pin_state=PinState.PINNED, sort=VideoSort.NEWEST, limit=NEWEST)),
+        disk(house),
+    )
+    budget = house.spending.budget
+    pulse = home.Pulse(
+        rates=house.spending.rates(),
+        up_limit=budget.upload,
+        down_limit=budget.download,
+        queued=held.by_state.get(PinState.QUEUED, 0),
+        held=held.by_state.get(PinState.PINNED, 0),
+        troubles=house.health().troubles,
+    )
+    view = home.home(
+        pulse,
+        followed,
+        disks.tray(space, coming=max(0, held.size - held.done)) if space else None,
+        busy,
+        {activity.video: activity for activity in house.spending.activity()},
+        newest.items,
+        traffic.history(days, today),
+        now,
+        sentence,
+    )
+    return await show(
+        request,
+        "home",
+        {"home": view, "follow": {"url": "", "error": "", "hint": "", "done": "", "href": ""}},
+        here="home",
+    )
+
+
+async def _busy(house: Services) -> list[VideoLine]:
+    pages = await asyncio.gather(
+        *(house.store.read(lists.page, VideoFilter(pin_state=state, sort=VideoSort.RANK, limit=6)) for state in BUSY)
+    )
+    return [line for page in pages for line in page.items]
+
+
+routes = [first_page]

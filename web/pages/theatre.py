@@ -1,0 +1,92 @@
+"""Templates and how a page is made of one: this module renders a whole page, or the one block of it that htmx asks for.
+
+Every address a template writes is relative to the page's own, so pages work below any base path.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup
+
+WEB = Path(__file__).resolve().parent.parent
+
+
+def build(templates: Path = WEB / "templates", dist: Path = WEB / "static" / "dist") -> Environment:
+    """Return the environment with every template compiled, so that no request opens a file.
+
+    Without a built front end (no manifest) pages name the plain files, which then are not there: pages stay readable.
+    """
+    stage = Environment(
+        loader=FileSystemLoader(templates),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+        cache_size=-1,
+    )
+    stage.filters["tojson_data"] = for_script
+    stage.globals["url"] = _url
+    stage.globals["asset"] = _asset
+    stage.globals["manifest"] = _manifest(dist)
+    icons = stage.get_template("partials/icons.html").module
+    stage.globals["ui"] = _Kit(stage.get_template("partials/ui.html").module, icons)
+    for name in stage.list_templates():
+        stage.get_template(name)
+    return stage
+
+
+class _Kit:
+    """The macros of several files under one name."""
+
+    def __init__(self, *modules: Any) -> None:
+        self._modules = modules
+
+    def __getattr__(self, name: str) -> Any:
+        for module in self._modules:
+            if hasattr(module, name):
+                return getattr(module, name)
+        raise AttributeError(name)
+
+
+def root_of(path: str) -> str:
+    """Return the relative way from a page (``/channels/x``, below its mount) up to the mount: ``../``."""
+    return "../" * (path.strip("/").count("/") + (1 if path.endswith("/") and path != "/" else 0)) or "./"
+
+
+def render(stage: Environment, name: str, view: Mapping[str, Any], block: str = "") -> str:
+    """Return a page, or only its ``block`` where the page has one of that name."""
+    template = stage.get_template(f"pages/{name}.html")
+    if block and block in template.blocks:
+        return "".join(template.blocks[block](template.new_context(dict(view))))
+    return template.render(view)
+
+
+def for_script(text: str) -> Markup:
+    """Make JSON safe inside a ``script`` element of type ``application/json``."""
+    json.loads(text)
+    return Markup(text.replace("<", "\\u003c").replace("&", "\\u0026"))
+
+
+@pass_context
+def _url(context: Context, path: str) -> str:
+    """Return the address of ``path``, which counts from the mount and has no leading slash."""
+    return str(context["root"]) + path
+
+
+@pass_context
+def _asset(context: Context, name: str) -> str:
+    manifest: Mapping[str, str] = context["manifest"]
+    return f"{context['root']}static/dist/{manifest.get(name, name)}"
+
+
+def _manifest(dist: Path) -> Mapping[str, str]:
+    try:
+        found = json.loads((dist / "manifest.json").read_bytes())
+    except FileNotFoundError:
+        return {}
+    return {str(key): str(value) for key, value in found.items()}

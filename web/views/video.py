@@ -1,0 +1,265 @@
+"""One video for a person: a card for lists, and all there is to say on its own page. This module builds both."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from appliance.domain.catalogue import VideoLine, VideoRecord
+from appliance.domain.channel import Trouble
+from appliance.domain.pin import Pin, PinState, Wish
+from appliance.domain.plan import Decision, Reason, Verdict
+from appliance.domain.units import ByteCount
+from appliance.domain.video import Rendition, RenditionKind, Upstream
+from web.views import states, words
+from web.views.states import Badge
+from web.views.words import Moment
+
+Say = Callable[[Reason], str]
+"""Makes a reason a sentence."""
+
+_ARRIVING = (PinState.QUEUED, PinState.PINNING, PinState.WAITING, PinState.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """``tint`` (0 to 7) colours the drawing that stands in for a missing image; ``percent`` only while it arrives."""
+
+    id: str
+    title: str
+    channel: str
+    href: str
+    thumb: str | None
+    tint: int
+    length: str
+    badge: Badge
+    percent: float | None
+    progress: str
+    why: str
+    facts: tuple[str, ...]
+    published: Moment
+    by_hand: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RenditionRow:
+    name: str
+    kind: str
+    picture: str
+    size: str
+    held: Badge
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    label: str
+    language: str
+    src: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    name: str
+    size: str
+
+
+@dataclass(frozen=True, slots=True)
+class Player:
+    """``hls`` and ``file`` are addresses below the root; one may be missing. ``held``: it can be opened unasked."""
+
+    hls: str | None
+    file: str | None
+    captions: tuple[Caption, ...]
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One video's page. ``may_*`` say which buttons make sense now."""
+
+    card: Card
+    description: str
+    origin: str
+    origin_url: str
+    views: str
+    likes: str
+    language: str
+    category: str
+    tags: tuple[str, ...]
+    note: str
+    trouble: Trouble | None
+    retry: str
+    reasons: tuple[str, ...]
+    renditions: tuple[RenditionRow, ...]
+    files: tuple[FileRow, ...]
+    player: Player | None
+    copies: str
+    given: str
+    taken: str
+    may_pin: bool
+    may_unpin: bool
+    may_bar: bool
+    barred: bool
+
+
+def card(line: VideoLine, now: datetime, say: Say) -> Card:
+    """Return a video's card for lists."""
+    arriving = line.pin_state in _ARRIVING and line.size > 0
+    return Card(
+        id=line.id,
+        title=line.title or "Untitled video",
+        channel=line.channel_title or line.origin,
+        href=f"videos/{line.id}",
+        thumb=f"media/{line.id}/thumbnail.jpg" if line.pin_state is PinState.PINNED else None,
+        tint=tint(line.id),
+        length=words.length(line.duration) if line.duration else "",
+        badge=states.video_badge(line.pin_state, line.decision.verdict if line.decision else None),
+        percent=words.share(line.done, line.size) if arriving and line.pin_state is not PinState.QUEUED else None,
+        progress=f"{words.size(line.done)} of {words.size(line.size)}" if arriving else "",
+        why=why(line, say),
+        facts=_facts(line),
+        published=words.past(line.published_at, now),
+        by_hand=line.wish is Wish.PIN,
+    )
+
+
+def why(line: VideoLine, say: Say) -> str:
+    """Return one sentence on why this video is kept, comes, goes or is left alone."""
+    if line.trouble is not None and line.pin_state not in (PinState.PINNED, PinState.PINNING):
+        return line.trouble.message
+    if line.decision is not None and line.decision.reasons:
+        return say(line.decision.reasons[0])
+    if line.wish is Wish.PIN:
+        return "Pinned by hand."
+    if line.wish is Wish.NEVER:
+        return "Barred by hand: no rule may choose it."
+    return states.upstream_note(line.upstream) or "Not weighed yet; the next plan will."
+
+
+def line_of(record: VideoRecord, pin: Pin | None, decision: Decision | None) -> VideoLine:
+    """Return the list's line of a video that is known whole."""
+    summary = record.summary
+    return VideoLine(
+        id=summary.id,
+        title=summary.title,
+        origin=summary.origin,
+        channel_title=summary.channel_title,
+        duration=summary.duration,
+        published_at=summary.published_at,
+        views=summary.views,
+        upstream=record.upstream,
+        thumbnail_url=summary.thumbnail_url,
+        decision=decision,
+        pin_state=pin.state if pin else None,
+        done=pin.done if pin else ByteCount(0),
+        size=pin.size if pin else ByteCount(0),
+        wish=record.wish,
+        trouble=(pin.trouble if pin else None) or record.trouble,
+        copies=record.copies,
+    )
+
+
+def page(
+    record: VideoRecord,
+    pin: Pin | None,
+    decision: Decision | None,
+    given_taken: tuple[int, int],
+    files: Sequence[FileRow],
+    captions: Sequence[Caption],
+    now: datetime,
+    say: Say,
+) -> Page:
+    """Return everything a video's own page shows. ``given_taken`` are bytes over all time."""
+    summary, line = record.summary, line_of(record, pin, decision)
+    reasons = tuple(dict.fromkeys(say(reason) for reason in decision.reasons)) if decision else ()
+    order = sorted(record.renditions, key=lambda r: (r.kind is RenditionKind.WEB, -r.height))
+    return Page(
+        card=card(line, now, say),
+        description=summary.description,
+        origin=summary.origin,
+        origin_url=summary.url if summary.url.startswith(("https://", "http://")) else "",
+        views=words.many(summary.views, "view"),
+        likes=words.many(summary.likes, "like"),
+        language=summary.language or "",
+        category=summary.category or "",
+        tags=summary.tags,
+        note=states.upstream_note(record.upstream),
+        trouble=None if pin is not None and pin.state is PinState.PINNED else line.trouble,
+        retry=f"Tried again {words.ahead(pin.next_try, now)}." if pin and pin.next_try else "",
+        reasons=reasons or (why(line, say),),
+        renditions=tuple(rendition_row(rendition, pin) for rendition in order),
+        files=tuple(files),
+        player=player(record, pin, captions),
+        copies="unknown" if record.copies is None else words.count(record.copies),
+        given=words.size(given_taken[0]),
+        taken=words.size(given_taken[1]),
+        may_pin=record.wish is None and record.upstream is not Upstream.LIVE,
+        may_unpin=record.wish is Wish.PIN,
+        may_bar=record.wish is not Wish.NEVER,
+        barred=record.wish is Wish.NEVER,
+    )
+
+
+def player(record: VideoRecord, pin: Pin | None, captions: Sequence[Caption]) -> Player | None:
+    """Return how a browser plays it: HLS where there is any, else the best plain file; None where neither is known.
+
+    Renditions that a pin holds are preferred; without one any rendition may be fetched as it is watched.
+    """
+    held = pin is not None and pin.state is PinState.PINNED
+    here = [r for r in record.renditions if not held or (pin is not None and r.name in pin.renditions)]
+    base = f"media/{record.summary.id}"
+    hls = f"{base}/master.m3u8" if any(r.kind is RenditionKind.HLS for r in here) else None
+    plain = sorted((r for r in here if r.kind is RenditionKind.WEB and r.has_audio), key=lambda r: r.height)
+    file = f"{base}/{plain[-1].name}.mp4" if plain and hls is None else None
+    # A pinned video whose details were lost with the catalogue still has its playlist.
+    if held and hls is None and file is None:
+        hls = f"{base}/master.m3u8"
+    return Player(hls, file, tuple(captions), held) if hls or file else None
+
+
+def rendition_row(rendition: Rendition, pin: Pin | None) -> RenditionRow:
+    """Return a row of the renditions table."""
+    return RenditionRow(
+        name=rendition.name,
+        kind="stream" if rendition.kind is RenditionKind.HLS else "plain file",
+        picture=_picture(rendition),
+        size=words.size(rendition.size) if rendition.size else "unknown",
+        held=_held(rendition, pin),
+    )
+
+
+def tint(ident: str) -> int:
+    """Return one of eight tints, always the same for one id."""
+    return sum(map(ord, ident)) % 8
+
+
+def _held(rendition: Rendition, pin: Pin | None) -> Badge:
+    if pin is None or rendition.name not in pin.renditions:
+        return Badge("not chosen", "calm", "minus")
+    return states.pin_badge(pin.state)
+
+
+def _picture(rendition: Rendition) -> str:
+    if not rendition.has_video:
+        return "sound only"
+    shape = f"{rendition.width} × {rendition.height}" if rendition.width else f"{rendition.height} lines"
+    frames = f", {rendition.fps} fps" if rendition.fps else ""
+    return shape + frames + ("" if rendition.has_audio else ", no sound")
+
+
+def _facts(line: VideoLine) -> tuple[str, ...]:
+    facts = []
+    decision = line.decision
+    chosen = decision is not None and decision.verdict is not Verdict.LEAVE
+    if line.size:
+        facts.append(words.size(line.size))
+    elif decision is not None and chosen and decision.size:
+        facts.append(("about " if decision.estimated else "") + words.size(decision.size))
+    if decision is not None and chosen:
+        facts.extend(_best(decision.renditions))
+    facts.append(f"{words.short_count(line.views)}\u00a0{'view' if line.views == 1 else 'views'}")
+    return tuple(facts)
+
+
+def _best(names: Sequence[str]) -> list[str]:
+    pictures = [name for name in names if name[:1].isdigit()]
+    return pictures[:1] if pictures else list(names[:1])
