@@ -125,6 +125,9 @@ def _field(path: str, hint: Any, default: Any) -> _Field:
     optional = get_origin(hint) in (Union, types.UnionType)
     if optional:
         hint = next(h for h in get_args(hint) if h is not type(None))
+        if get_origin(hint) is Annotated:
+            hint, inner = get_args(hint)
+            meta = msgspec.Meta(description=meta.description, ge=inner.ge, le=inner.le)
     choices = tuple(get_args(hint)) if get_origin(hint) is Literal else ()
     kind = "choice" if choices else {bool: "switch", int: "number", float: "decimal", str: "text"}[hint]
     return _Field(path, default, kind, meta.description or "", choices, meta.ge, meta.le, optional)

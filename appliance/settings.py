@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 GIB = 1024**3
+Rate = Annotated[int, Meta(ge=0)]
 
 
 class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -49,12 +50,10 @@ class Swarm(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class Bandwidth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    upload: Annotated[int | None, Meta(ge=0, description="Internet upload in bytes/s; none: unlimited, 0: stop.")] = (
-        None
-    )
-    download: Annotated[int | None, Meta(ge=0, description="Internet download in bytes/s; likewise.")] = None
-    lan_upload: Annotated[int | None, Meta(ge=0, description="Upload to peers on this network in bytes/s.")] = None
-    lan_download: Annotated[int | None, Meta(ge=0, description="Download from peers on this network.")] = None
+    upload: Annotated[Rate | None, Meta(description="Internet upload in bytes/s; none: unlimited, 0: stop.")] = None
+    download: Annotated[Rate | None, Meta(description="Internet download in bytes/s; likewise.")] = None
+    lan_upload: Annotated[Rate | None, Meta(description="Upload to peers on this network in bytes/s.")] = None
+    lan_download: Annotated[Rate | None, Meta(description="Download from peers on this network.")] = None
 
 
 class Library(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
