@@ -202,14 +202,15 @@ class Follower:
         now = self._clock.now()
         newest = await self._store.read(lists.page, VideoFilter(channel=channel.id, limit=_HISTORY))
         published = [line.published_at for line in newest.items]
-        last_change = now if reading.changed and channel.state is not ChannelState.SYNCING else channel.last_change
+        changed = reading.changed and channel.state not in (ChannelState.NEW, ChannelState.SYNCING)
+        last_change = now if changed else channel.last_change
         await self._store.write(
             channels.note_check,
             channel.id,
             now,
             state=ChannelState.FOLLOWED,
             next_check=next_check(now, published, last_change, 0, self._chance()),
-            changed=reading.changed,
+            changed=changed,
             total=reading.total,
             etag=reading.etag,
         )

@@ -10,6 +10,8 @@ from appliance.domain.units import BytesPerSecond
 _BURST_SECONDS = 0.25
 _LEAST_BURST = 64 * 1024
 _SLICE_SECONDS = 0.05
+_HURRY_SECONDS = 0.5
+"""How long after a viewer's read the others take only what the viewer leaves over."""
 
 
 class Meter:
@@ -25,6 +27,7 @@ class Meter:
         self._tokens = 0.0
         self._filled = seconds()
         self._changed = asyncio.Event()
+        self._hurry_until = self._filled
         self._waiting: list[tuple[bool, int]] = []
         self._tickets = 0
         self._recent: deque[tuple[float, int]] = deque()
@@ -59,34 +62,36 @@ class Meter:
 
     def may_go_on(self, priority: bool) -> bool:
         """Whether more may be read at once."""
-        if self._rate is None:
-            return True
-        self._refill()
-        return self._rate > 0 and self._tokens >= 0 and (priority or not self._waiting)
+        return self._rate is None or (not self._waiting and self._has_tokens(priority))
 
     async def go_on(self, priority: bool) -> None:
         """Wait until more may be read; those with ``priority`` go first."""
+        if priority:
+            self._hurry_until = self._seconds() + _HURRY_SECONDS
         if self.may_go_on(priority):
             return
         self._tickets += 1
         ticket = (not priority, self._tickets)
         heapq.heappush(self._waiting, ticket)
         try:
-            while not self._is_turn_of(ticket):
-                await self._until_change(self._delay() if self._waiting[0] == ticket else None)
+            while not (self._rate is None or (self._waiting[0] == ticket and self._has_tokens(priority))):
+                await self._until_change(self._delay(priority) if self._waiting[0] == ticket else None)
         finally:
             self._waiting.remove(ticket)
             heapq.heapify(self._waiting)
             self._wake()
 
-    def _is_turn_of(self, ticket: tuple[bool, int]) -> bool:
-        if self._rate is None:
-            return True
+    def _has_tokens(self, priority: bool) -> bool:
         self._refill()
-        return self._rate > 0 and self._waiting[0] == ticket and self._tokens >= 0
+        return bool(self._rate) and self._tokens >= self._needed(priority)
 
-    def _delay(self) -> float | None:
-        return None if not self._rate else max(-self._tokens / self._rate, 0.001)
+    def _needed(self, priority: bool) -> float:
+        hurried = not priority and self._seconds() < self._hurry_until
+        return self._burst() / 2 if hurried else 0.0
+
+    def _delay(self, priority: bool) -> float | None:
+        """Return the seconds until there are tokens again, None where only a new rate brings them."""
+        return max((self._needed(priority) - self._tokens) / self._rate, 0.001) if self._rate else None
 
     async def _until_change(self, seconds: float | None) -> None:
         changed = self._changed

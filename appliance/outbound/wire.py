@@ -4,6 +4,7 @@ Connections are kept alive and used again, so that what a viewer waits for costs
 """
 
 import asyncio
+import re
 import ssl
 import zlib
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -25,6 +26,7 @@ _MOST_CONNECTIONS = 100
 _MOST_IDLE = 32
 _IDLE_SECONDS = 50.0
 _LONGEST_URL = 4096
+_HOST = re.compile(rb"[A-Za-z0-9_.:\-]{1,253}\Z")
 _PORTS = {"http": 80, "https": 443}
 _TRY_AGAIN = "Nothing to do: Seedkeep tries again by itself."
 
@@ -61,10 +63,9 @@ def parsed_url(text: str, allow_http: bool) -> httpx.URL:
         raise Refused("The address is too long.", hint="Check the address.")
     try:
         url = httpx.URL(text)
-        host = url.host
     except (httpx.InvalidURL, ValueError, TypeError) as error:
         raise Refused("The address is not one that can be asked.", hint="Check the address.") from error
-    if url.scheme not in _PORTS or not host or url.userinfo:
+    if url.scheme not in _PORTS or url.userinfo or not _HOST.match(url.raw_host):
         raise Refused("Only plain https addresses can be asked.", hint="Check the address.")
     if url.scheme == "http" and not allow_http:
         raise Refused(
