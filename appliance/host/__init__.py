@@ -1,1 +1,1 @@
-"""Host: this machine."""
+"""This machine: disks and memory (``probe``), ffmpeg in niced child processes (``ffmpeg``), systemd (``systemd``)."""

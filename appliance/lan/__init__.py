@@ -1,1 +1,1 @@
-"""Lan: this network."""
+"""This network: the household's ``interfaces``, a ``watch`` for their changes, and ``mdns`` to be found by."""
