@@ -10,7 +10,7 @@ import msgspec
 from appliance.domain.catalogue import VideoRecord
 from appliance.domain.pin import Pin
 from appliance.domain.units import InfoHash, Origin, RenditionName, VideoId
-from appliance.domain.video import Extras, Rendition, Upstream
+from appliance.domain.video import Extras, Rendition, Upstream, VideoDetail
 from appliance.errors import BadAnswer, NotFound, OriginError, SeedkeepError
 from appliance.library import files
 from appliance.library.manifest import Manifest, RenditionRecord
@@ -26,8 +26,11 @@ from appliance.swarm.port import Swarm, TorrentSpec
 class Sources(Protocol):
     """What pinning asks of following; the daemon introduces them."""
 
-    async def detail(self, video: VideoId, *, urgent: bool = False) -> None:
-        """Ask the origin about a video now and write the answer down. Raises OriginError."""
+    async def detail(self, video: VideoId, *, priority: bool = False) -> VideoDetail:
+        """Ask the origin about a video now and write the answer down; a viewer who waits has priority.
+
+        Raises OriginError.
+        """
         ...
 
     async def extras(self, video: VideoId) -> Extras:
@@ -86,7 +89,7 @@ async def open_holding(
     try:
         gathered = await parts.gatherer.gather(record, chosen, urgent=urgent)
     except NotFound:
-        await parts.sources.detail(record.summary.id, urgent=urgent)
+        await parts.sources.detail(record.summary.id, priority=urgent)
         record = await record_of(parts, record.summary.id)
         chosen = picked(record, tuple(r.name for r in chosen))
         gathered = await parts.gatherer.gather(record, chosen, urgent=urgent)

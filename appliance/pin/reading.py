@@ -132,7 +132,7 @@ class HouseShelf:
         await asyncio.to_thread(self._parts.library.require)
         record = await record_of(self._parts, video)
         if not record.renditions and record.upstream is not Upstream.LIVE:
-            await self._parts.sources.detail(video, urgent=True)
+            await self._parts.sources.detail(video, priority=True)
             record = await record_of(self._parts, video)
         if record.upstream is not Upstream.PUBLISHED:
             raise NotFound(_why_not(record.upstream), hint="What is held of it plays; the rest cannot be fetched now.")
