@@ -1,0 +1,80 @@
+"""``/status``: what is held, what is happening, the disk, the rates: the first page's numbers."""
+
+import asyncio
+from datetime import datetime
+
+import msgspec
+from litestar import get
+
+from appliance.domain.catalogue import OriginToday
+from appliance.domain.plan import Disk
+from appliance.errors import DiskError
+from appliance.store import lists
+from web.context import AnyRequest, house
+from web.services import Activity, Rates, Services
+
+
+class HoldingsBody(msgspec.Struct, frozen=True):
+    """All pins: videos by state, verified bytes of promised bytes; ``videos`` and ``channels`` of the catalogue."""
+
+    pins: dict[str, int]
+    done: int
+    size: int
+    videos: int
+    channels: int
+
+
+class BusyBody(msgspec.Struct, frozen=True):
+    """One video that is being fetched now."""
+
+    title: str
+    activity: Activity
+
+
+class StatusBody(msgspec.Struct, frozen=True):
+    version: str
+    started_at: datetime
+    ok: bool
+    troubles: list[str]
+    holdings: HoldingsBody
+    disk: Disk | None
+    rates: Rates
+    activity: list[BusyBody]
+    origins: list[OriginToday]
+
+
+async def _disk(services: Services) -> Disk | None:
+    try:
+        return await services.keeping.disk()
+    except DiskError:
+        return None
+
+
+@get("/status")
+async def status(request: AnyRequest) -> StatusBody:
+    """Return the house at a glance."""
+    services = house(request)
+    busy = services.spending.activity()
+    held, disk, lines = await asyncio.gather(
+        services.store.read(lists.holdings),
+        _disk(services),
+        services.store.read(lists.lines, tuple(one.video for one in busy)),
+    )
+    titles = {line.id: line.title for line in lines}
+    health = services.health()
+    return StatusBody(
+        version=health.version,
+        started_at=health.started_at,
+        ok=health.ok,
+        troubles=list(health.troubles),
+        holdings=HoldingsBody(
+            {state.value: n for state, n in held.by_state.items()}, held.done, held.size, held.videos, held.channels
+        ),
+        disk=disk,
+        rates=services.spending.rates(),
+        activity=[BusyBody(titles.get(one.video, ""), one) for one in busy],
+        origins=list(services.following.origins()),
+    )
+
+
+routes = [status]

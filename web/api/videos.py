@@ -1,0 +1,236 @@
+"""``/videos``: what is known of each video, what was decided and why, what we hold of it."""
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+import msgspec
+from litestar import get
+from litestar.params import Parameter
+
+from appliance.domain.catalogue import VideoFilter, VideoSort
+from appliance.domain.pin import PinState
+from appliance.domain.plan import Verdict
+from appliance.domain.units import ChannelId, VideoId
+from appliance.domain.video import Upstream
+from appliance.errors import BadInput
+from appliance.store import channels, decisions, ledger, lists, observations, pins, videos
+from policies.explain import verdict_word
+from web.api.listing import Limit, Listing, Offset
+from web.api.shapes import DecisionBody, TroubleBody, VideoBody, decision, play_path, trouble, video
+from web.context import AnyRequest, house
+from web.problems import not_found
+
+_HISTORY = timedelta(days=90)
+_WORDS = {verdict_word(verdict): verdict for verdict in Verdict}
+
+
+class RenditionBody(msgspec.Struct, frozen=True):
+    """One encoding. ``promised`` says that our pin includes it, ``info_hash`` is the origin's claim."""
+
+    name: str
+    kind: str
+    height: int
+    width: int
+    fps: int
+    has_video: bool
+    has_audio: bool
+    size: int
+    info_hash: str | None
+    promised: bool
+
+
+class FullPinBody(msgspec.Struct, frozen=True):
+    state: str
+    renditions: list[str]
+    done: int
+    size: int
+    since: datetime
+    pinned_at: datetime | None
+    trouble: TroubleBody | None
+    failures: int
+    next_try: datetime | None
+
+
+class SeenBody(msgspec.Struct, frozen=True):
+    """What was counted at one instant; None is unknown, not zero."""
+
+    at: datetime
+    views: int
+    likes: int
+    seeds: int | None
+    mirrors: int | None
+
+
+class ListedBy(msgspec.Struct, frozen=True):
+    id: str
+    title: str
+
+
+class FullVideoBody(msgspec.Struct, frozen=True):
+    """All that is known of one video. ``given`` and ``taken`` are all bytes ever, over every class."""
+
+    id: str
+    title: str
+    description: str
+    url: str
+    origin: str
+    uuid: str
+    channel_title: str
+    channels: list[ListedBy]
+    duration: int
+    published_at: datetime
+    first_seen: datetime
+    language: str | None
+    category: str | None
+    tags: list[str]
+    nsfw: bool
+    views: int
+    likes: int
+    upstream: str
+    upstream_since: datetime
+    state: str | None
+    wish: str | None
+    decision: DecisionBody | None
+    pin: FullPinBody | None
+    renditions: list[RenditionBody]
+    copies: int | None
+    copies_at: datetime | None
+    mirrors: list[str]
+    trouble: TroubleBody | None
+    detail_at: datetime | None
+    thumbnail_url: str | None
+    history: list[SeenBody]
+    given: int
+    taken: int
+    play: str
+
+
+def _state(text: str) -> dict[str, Any]:
+    """Return the filter a state's word means: a verdict, a pin's state, or what the origin says."""
+    if text in _WORDS:
+        return {"verdict": _WORDS[text]}
+    for field, kind in (("verdict", Verdict), ("pin_state", PinState), ("upstream", Upstream)):
+        if text in list(kind):
+            return {field: kind(text)}
+    known = ", ".join([*_WORDS, *PinState, *Upstream])
+    raise BadInput("There is no such state.", field="state", hint=f"Known states: {known}.")
+
+
+def _sort(text: str) -> VideoSort:
+    if text not in list(VideoSort):
+        raise BadInput("There is no such order.", field="sort", hint=f"Known orders: {', '.join(VideoSort)}.")
+    return VideoSort(text)
+
+
+Text = Annotated[str | None, Parameter(max_length=200, required=False)]
+
+
+@get("/videos")
+async def list_videos(
+    request: AnyRequest,
+    channel: Text = None,
+    of: Annotated[str | None, Parameter(query="state", max_length=50, required=False)] = None,
+    q: Text = None,
+    sort: Text = None,
+    limit: Limit = 50,
+    offset: Offset = 0,
+) -> Listing[VideoBody]:
+    """List videos. ``state``: kept, wanted, going, skipped, a pin's state, or what the origin says.
+
+    ``q`` is looked for in titles.
+    """
+    wanted = VideoFilter(
+        channel=None if not channel else ChannelId(channel),
+        text=q or "",
+        sort=_sort(sort) if sort else VideoSort.NEWEST,
+        limit=limit,
+        offset=offset,
+        **(_state(of) if of else {}),
+    )
+    page = await house(request).store.read(lists.page, wanted)
+    return Listing(page.total, [video(line) for line in page.items])
+
+
+@get("/videos/{ident:str}")
+async def one_video(request: AnyRequest, ident: str) -> FullVideoBody:
+    """Return all that is known of one video, with the reasons why it is or is not kept."""
+    store, key = house(request).store, VideoId(ident)
+    found = await store.read(videos.one, key)
+    if found is None:
+        raise not_found("video")
+    since = house(request).clock.now() - _HISTORY
+    decided, pin, seen, listed, (given, taken) = await asyncio.gather(
+        store.read(decisions.one, key),
+        store.read(pins.one, key),
+        store.read(observations.of, key, since),
+        store.read(channels.of_video, key),
+        store.read(ledger.of_video, key),
+    )
+    promised = frozenset(pin.renditions) if pin is not None else frozenset()
+    s = found.summary
+    return FullVideoBody(
+        id=s.id,
+        title=s.title,
+        description=s.description,
+        url=s.url,
+        origin=s.origin,
+        uuid=s.uuid,
+        channel_title=s.channel_title,
+        channels=[ListedBy(c.id, c.info.title) for c in listed],
+        duration=s.duration,
+        published_at=s.published_at,
+        first_seen=found.first_seen,
+        language=s.language,
+        category=s.category,
+        tags=list(s.tags),
+        nsfw=s.nsfw,
+        views=s.views,
+        likes=s.likes,
+        upstream=found.upstream.value,
+        upstream_since=found.upstream_since,
+        state=None if decided is None else verdict_word(decided.verdict),
+        wish=None if found.wish is None else found.wish.value,
+        decision=decision(decided),
+        pin=None
+        if pin is None
+        else FullPinBody(
+            pin.state.value,
+            list(pin.renditions),
+            pin.done,
+            pin.size,
+            pin.since,
+            pin.pinned_at,
+            trouble(pin.trouble),
+            pin.failures,
+            pin.next_try,
+        ),
+        renditions=[
+            RenditionBody(
+                r.name,
+                r.kind.value,
+                r.height,
+                r.width,
+                r.fps,
+                r.has_video,
+                r.has_audio,
+                r.size,
+                None if r.torrent is None else r.torrent.info_hash,
+                r.name in promised,
+            )
+            for r in found.renditions
+        ],
+        copies=found.copies,
+        copies_at=found.copies_at,
+        mirrors=list(found.mirrors),
+        trouble=trouble(found.trouble),
+        detail_at=found.detail_at,
+        thumbnail_url=s.thumbnail_url,
+        history=[SeenBody(o.at, o.views, o.likes, o.seeds, o.mirrors) for o in seen],
+        given=given,
+        taken=taken,
+        play=play_path(s.id),
+    )
+
+
+routes = [list_videos, one_video]
