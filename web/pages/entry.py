@@ -7,6 +7,7 @@ from litestar.response import Redirect
 from appliance.errors import BadInput
 from web.access import gate as gates
 from web.access import origin
+from web.context import local
 from web.pages.show import Asked, bare, fields, gate, go, services, source, visit
 from web.problems import Refusal
 
@@ -36,13 +37,13 @@ async def begin(request: Asked) -> Response[str]:
 
 @get("/login", include_in_schema=False)
 async def login(request: Asked) -> Response[str]:
-    return bare(request, "login", {"next": _local(request.query_params.get("next", "")), "error": ""})
+    return bare(request, "login", {"next": _onward(request.query_params.get("next", "")), "error": ""})
 
 
 @post("/login", include_in_schema=False)
 async def log_in(request: Asked) -> Response[str]:
     sent = await fields(request)
-    onward = _local(sent.get("next", ""))
+    onward = _onward(sent.get("next", ""))
     try:
         cookie = await gate(request).log_in(sent.get("password", ""), source(request), _label(request))
     except BadInput as error:
@@ -84,10 +85,9 @@ def _admitted(request: Asked, cookie: str, path: str, said: str = "") -> Redirec
     return answer
 
 
-def _local(path: str) -> str:
-    """Return a path below the mount that may be gone to after a login; anything else becomes the first page."""
-    fine = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() and len(path) < 2000
-    return path if fine and not path.startswith(("/login", "/setup", "/logout")) else "/"
+def _onward(target: str) -> str:
+    """Return where to go after a login: the page that was asked for, never another way in."""
+    return "/" if target.startswith(("/login", "/setup", "/logout")) else local(target)
 
 
 def _said(error: BadInput) -> str:

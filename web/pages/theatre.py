@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
-from jinja2.runtime import Context
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 WEB = Path(__file__).resolve().parent.parent
@@ -30,8 +29,6 @@ def build(templates: Path = WEB / "templates", dist: Path = WEB / "static" / "di
         cache_size=-1,
     )
     stage.filters["tojson_data"] = for_script
-    stage.globals["url"] = _url
-    stage.globals["asset"] = _asset
     stage.globals["manifest"] = _manifest(dist)
     icons = stage.get_template("partials/icons.html").module
     stage.globals["ui"] = _Kit(stage.get_template("partials/ui.html").module, icons)
@@ -59,29 +56,32 @@ def root_of(path: str) -> str:
 
 
 def render(stage: Environment, name: str, view: Mapping[str, Any], block: str = "") -> str:
-    """Return a page, or only its ``block`` where the page has one of that name."""
+    """Return a page, or only its ``block`` where the page has one of that name.
+
+    ``view["root"]`` is the relative way to the mount; templates write addresses as ``url("channels")``, without a slash
+    at the beginning, and the bundle's files as ``asset("app.css")``.
+    """
     template = stage.get_template(f"pages/{name}.html")
+    root: str = view["root"]
+    manifest: Mapping[str, str] = stage.globals["manifest"]  # type: ignore[assignment]
+
+    def url(path: str) -> str:
+        return root + path
+
+    def asset(plain: str) -> str:
+        return f"{root}static/dist/{manifest.get(plain, plain)}"
+
+    # Functions of this very page, not of the environment: macros call them too, and know no page.
+    whole = {**view, "url": url, "asset": asset}
     if block and block in template.blocks:
-        return "".join(template.blocks[block](template.new_context(dict(view))))
-    return template.render(view)
+        return "".join(template.blocks[block](template.new_context(whole)))
+    return template.render(whole)
 
 
 def for_script(text: str) -> Markup:
     """Make JSON safe inside a ``script`` element of type ``application/json``."""
     json.loads(text)
     return Markup(text.replace("<", "\\u003c").replace("&", "\\u0026"))
-
-
-@pass_context
-def _url(context: Context, path: str) -> str:
-    """Return the address of ``path``, which counts from the mount and has no leading slash."""
-    return str(context["root"]) + path
-
-
-@pass_context
-def _asset(context: Context, name: str) -> str:
-    manifest: Mapping[str, str] = context["manifest"]
-    return f"{context['root']}static/dist/{manifest.get(name, name)}"
 
 
 def _manifest(dist: Path) -> Mapping[str, str]:

@@ -21,7 +21,8 @@ _KINDS = {
 class Card:
     id: str
     title: str
-    handle: str
+    name: str
+    origin: str
     kind: str
     href: str
     initial: str
@@ -51,7 +52,8 @@ def card(channel: Channel, counts: ChannelCounts | None, today: OriginToday | No
     return Card(
         id=channel.id,
         title=title,
-        handle=address.origin if address.kind is ChannelKind.INSTANCE else f"{address.name}@{address.origin}",
+        name="" if address.kind is ChannelKind.INSTANCE else address.name,
+        origin=address.origin,
         kind=_KINDS[address.kind],
         href=f"channels/{channel.id}",
         initial=next((letter for letter in title if letter.isalnum()), "•").upper(),

@@ -7,7 +7,7 @@ from datetime import datetime
 from appliance.domain.catalogue import VideoLine, VideoRecord
 from appliance.domain.channel import Trouble
 from appliance.domain.pin import Pin, PinState, Wish
-from appliance.domain.plan import Decision, Reason, Verdict
+from appliance.domain.plan import Decision, Reason, ReasonCode, Verdict
 from appliance.domain.units import ByteCount
 from appliance.domain.video import Rendition, RenditionKind, Upstream
 from web.views import states, words
@@ -127,12 +127,17 @@ def why(line: VideoLine, say: Say) -> str:
     if line.trouble is not None and line.pin_state not in (PinState.PINNED, PinState.PINNING):
         return line.trouble.message
     if line.decision is not None and line.decision.reasons:
-        return say(line.decision.reasons[0])
+        return say(first_reason(line.decision))
     if line.wish is Wish.PIN:
         return "Pinned by hand."
     if line.wish is Wish.NEVER:
         return "Barred by hand: no rule may choose it."
     return states.upstream_note(line.upstream) or "Not weighed yet; the next plan will."
+
+
+def first_reason(decision: Decision) -> Reason:
+    """Return the reason that says most about one video: the rule that chose it, else the first."""
+    return next((r for r in decision.reasons if r.code is ReasonCode.CHOSEN), decision.reasons[0])
 
 
 def line_of(record: VideoRecord, pin: Pin | None, decision: Decision | None) -> VideoLine:
@@ -202,9 +207,12 @@ def page(
 def player(record: VideoRecord, pin: Pin | None, captions: Sequence[Caption]) -> Player | None:
     """Return how a browser plays it: HLS where there is any, else the best plain file; None where neither is known.
 
-    Renditions that a pin holds are preferred; without one any rendition may be fetched as it is watched.
+    Renditions that a pin holds are preferred; without one any rendition of a
+    published video may be fetched as it is watched.
     """
     held = pin is not None and pin.state is PinState.PINNED
+    if not held and record.upstream is not Upstream.PUBLISHED:
+        return None
     here = [r for r in record.renditions if not held or (pin is not None and r.name in pin.renditions)]
     base = f"media/{record.summary.id}"
     hls = f"{base}/master.m3u8" if any(r.kind is RenditionKind.HLS for r in here) else None

@@ -1,9 +1,9 @@
 // Live pages: one stream of events. "rates" carries numbers; "changed" says which kinds of things changed, and the
-// parts of the page that name those kinds (data-live) fetch themselves again, at most every two seconds.
+// parts of the page that name those kinds (data-live) fetch themselves again, at most every three seconds.
 import htmx from "htmx.org";
-import { rate } from "./words.js";
+import { many, rate, size, span } from "./words.js";
 
-const PAUSE = 2000;
+const PAUSE = 3000;
 const KEPT = 60;
 const samples = [];
 const due = new Set();
@@ -20,20 +20,38 @@ export function startLive() {
   };
   // After a gap nobody knows what was missed: everything is fetched again.
   source.onopen = () => {
-    if (lost) noteChange({});
+    if (lost) noteChange(null);
     lost = false;
   };
+  document.addEventListener("htmx:afterSwap", () => samples.length && redraw());
   addEventListener("pagehide", () => source.close());
   addEventListener("pageshow", (event) => event.persisted && location.reload());
 }
 
-function showRates({ up = 0, down = 0 }) {
+function redraw() {
+  for (const spark of document.querySelectorAll("[data-spark]")) drawSpark(spark);
+}
+
+function showRates({ up = 0, down = 0, activity = [] }) {
+  activity.forEach(showProgress);
   for (const [key, value] of Object.entries({ up, down })) {
     for (const place of document.querySelectorAll(`[data-rate=${key}]`)) place.textContent = rate(value);
   }
   samples.push([up, down]);
   if (samples.length > KEPT) samples.shift();
-  for (const spark of document.querySelectorAll("[data-spark]")) drawSpark(spark);
+  redraw();
+}
+
+// What arrives moves on the page without asking for it again.
+function showProgress({ video, done, size: whole, download_rate: speed, peers, seconds_left: left }) {
+  for (const place of document.querySelectorAll(`[data-video="${CSS.escape(video)}"]`)) {
+    const bar = place.querySelector("progress[data-bar]");
+    if (bar && whole > 0) bar.value = (100 * done) / whole;
+    const words = place.querySelector("[data-progress]");
+    if (words) words.textContent = `${size(done)} of ${size(whole)}`;
+    const detail = place.querySelector("[data-detail]");
+    if (detail) detail.textContent = [rate(speed), peers ? many(peers, "peer") : "", left == null ? "" : `about ${span(left)} left`].filter(Boolean).join(" · ");
+  }
 }
 
 function drawSpark(svg) {
@@ -46,7 +64,8 @@ function drawSpark(svg) {
   svg.querySelector(".spark-down").setAttribute("d", line(1));
 }
 
-function noteChange({ kinds }) {
+function noteChange(changed) {
+  const kinds = changed && Object.keys(changed);
   for (const part of document.querySelectorAll("[data-live]")) {
     if (!kinds || part.dataset.live.split(" ").some((kind) => kinds.includes(kind))) due.add(part.id);
   }

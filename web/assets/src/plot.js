@@ -50,7 +50,7 @@ function draw(place, data) {
       scales: { x: { time: true, range: (_, low, high) => [low - 43200, high + 43200] }, y: { range: (_, low, high) => span(low, high) } },
       series: [{}, ...lines],
       axes: [
-        { stroke: ink, font: "14px system-ui, sans-serif", grid: { show: false }, ticks: { show: false }, space: 76, size: 30, values: (_, marks) => marks.map((mark) => day(mark)) },
+        { stroke: ink, font: "14px system-ui, sans-serif", grid: { show: false }, ticks: { show: false }, space: 76, size: 42, gap: 16, values: (_, marks) => marks.map((mark) => day(mark)) },
         { stroke: ink, font: "14px system-ui, sans-serif", grid, ticks: { show: false }, size: 74, space: 44, splits: (_, __, low, high) => splits(low, high), values: (_, marks) => marks.map((mark) => (mark ? size(Math.abs(mark)) : "0")) },
       ],
       hooks: {

@@ -16,3 +16,15 @@ export function rate(perSecond) {
   if (perSecond < 50) return "0\u00a0kB/s";
   return perSecond < 1000 ? `${(perSecond / 1000).toFixed(1)}\u00a0kB/s` : `${size(perSecond)}/s`;
 }
+
+export function many(number, one) {
+  return `${number.toLocaleString("en")}\u00a0${one}${number === 1 ? "" : "s"}`;
+}
+
+export function span(seconds) {
+  const whole = Math.max(0, Math.round(seconds));
+  for (const [unit, name] of [[86400, "day"], [3600, "hour"], [60, "minute"]]) {
+    if (whole >= unit) return many(Math.floor(whole / unit), name);
+  }
+  return many(whole, "second");
+}

@@ -1,0 +1,292 @@
+"""The pages served over a socket from the sample: this module has the stand-ins for the verbs, and the server."""
+
+import asyncio
+import colorsys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+import msgspec
+import uvicorn
+
+from appliance.clock import RealClock
+from appliance.domain.catalogue import OriginToday
+from appliance.domain.pin import Pin, PinState
+from appliance.domain.plan import Disk, Plan, Rule
+from appliance.domain.shelf import NotPlayable, Playable, PlayableCaption, PlayableFile, PlayableRendition, Reader
+from appliance.domain.traffic import Budget
+from appliance.domain.units import ByteCount, BytesPerSecond, ChannelId, RenditionName, VideoId
+from appliance.domain.video import RenditionKind
+from appliance.errors import BadInput, NotFound
+from appliance.settings import Settings
+from appliance.store.engine import Store
+from appliance.store.leases import Leases
+from policies import plan as planned
+from tests.browser.sample import Amount, Made, fill
+from web.app import Web, create_app
+from web.services import Activity, Health, Option, Rates, Services, Source
+
+CODE = "grow-seven-quiet-oaks"
+PASSWORD = "a long enough password"
+VERSION = "0.1.0"
+
+
+class Followed(msgspec.Struct, frozen=True):
+    channel: ChannelId | None
+    video: VideoId | None
+    title: str
+
+
+class Following:
+    def __init__(self) -> None:
+        self.refreshed: list[ChannelId] = []
+
+    async def follow(self, text: str) -> Followed:
+        if "nowhere" in text:
+            raise NotFound(
+                "There is no PeerTube channel at this address.",
+                hint="Open the channel in a browser and copy its address.",
+            )
+        return Followed(ChannelId("harbour"), None, "Harbour Films")
+
+    async def refresh(self, channel: ChannelId) -> None:
+        self.refreshed.append(channel)
+
+    def origins(self) -> tuple[OriginToday, ...]:
+        hosts = ("tube.harbour.example", "video.workbench.example", "peertube.orchard.example", "lectures.example")
+        return tuple(OriginToday(h, 14 + 9 * i, ByteCount(10**8), 0, None, None) for i, h in enumerate(hosts))
+
+
+class Planning:
+    def __init__(self, made: Made) -> None:
+        self.made, self.woken = made, 0
+
+    def wake(self) -> None:
+        self.woken += 1
+
+    async def run(self) -> Plan:
+        return self.made.plan
+
+    async def preview(self, rules: tuple[Rule, ...]) -> Plan:
+        return planned(self.made.world, rules, datetime.now(UTC))
+
+
+class Keeping:
+    def __init__(self, made: Made) -> None:
+        self._disk = made.world.disk
+
+    def wake(self) -> None: ...
+
+    async def disk(self) -> Disk:
+        return self._disk
+
+
+class Spending:
+    def __init__(self, made: Made, amount: Amount) -> None:
+        self._pins, self._amount, self._beat = made.fetching, amount, 0
+
+    def rates(self) -> Rates:
+        self._beat += 1
+        wave = (self._beat * 7919) % 700_000
+        quiet = self._amount is Amount.EMPTY
+        up, down = (0, 0) if quiet else (2_600_000 + wave, 5_400_000 - 2 * wave)
+        watching = 2 if self._amount is Amount.MUCH else 0
+        each = BytesPerSecond
+        return Rates(each(up), each(down), each(0), each(0), each(0), 31, 120, watching)
+
+    def activity(self) -> tuple[Activity, ...]:
+        return tuple(self._one(pin) for pin in self._pins if pin.state is PinState.PINNING)
+
+    def _one(self, pin: Pin) -> Activity:
+        rate = BytesPerSecond(1_830_000)
+        left = (pin.size - pin.done) / rate
+        return Activity(pin.video, pin.state, pin.done, pin.size, rate, BytesPerSecond(0), 7, left)
+
+    @property
+    def budget(self) -> Budget:
+        return Budget(upload=BytesPerSecond(4_000_000))
+
+    async def flush(self) -> None: ...
+
+
+class Book:
+    """Settings in memory; two are fixed, so that locks show."""
+
+    def __init__(self) -> None:
+        self.current = Settings()
+        self._fixed = {
+            "web.port": (Source.ENVIRONMENT, "SEEDKEEP_WEB__PORT"),
+            "swarm.dht": (Source.FILE, "seedkeep.toml"),
+        }
+        self._saved: set[str] = {"bandwidth.upload"}
+
+    def options(self) -> tuple[Option, ...]:
+        found: list[Option] = []
+        for info in msgspec.structs.fields(self.current):
+            value = getattr(self.current, info.name)
+            if isinstance(value, msgspec.Struct):
+                for inner in msgspec.structs.fields(value):
+                    path = f"{info.name}.{inner.name}"
+                    found.append(self._option(path, inner.type, getattr(value, inner.name), inner.default))
+            else:
+                found.append(self._option(info.name, info.type, value, info.default))
+        return tuple(found)
+
+    def _option(self, path: str, annotation: Any, value: Any, default: Any) -> Option:
+        plain, *extra = get_args(annotation) if hasattr(annotation, "__metadata__") else (annotation,)
+        meta = next((m for m in extra if isinstance(m, msgspec.Meta)), msgspec.Meta())
+        source, where = self._fixed.get(path, (Source.SAVED if path in self._saved else Source.DEFAULT, None))
+        choices = tuple(get_args(plain)) if "Literal" in str(get_origin(plain)) else ()
+        return Option(
+            path=path,
+            value=value,
+            default=default,
+            kind=type(default).__name__,
+            description=meta.description or "",
+            source=source,
+            locked_by=where,
+            needs_restart=path in ("web.host", "data_dir"),
+            secret=path == "setup.admin_password",
+            choices=choices,
+        )
+
+    async def save(self, changes: Mapping[str, Any]) -> None:
+        if changes.get("web.port") == 0 or changes.get("pin.at_once") == 0:
+            raise BadInput("This must be 1 or more.", field="pin.at_once")
+        whole = msgspec.to_builtins(self.current)
+        for path, value in changes.items():
+            group, _, name = path.rpartition(".")
+            (whole[group] if group else whole)[name] = value
+            self._saved.add(path)
+        self.current = msgspec.convert(whole, Settings)
+
+
+class Shelf:
+    async def playable(self, video: VideoId) -> Playable:
+        name = f"{video}-1080-fragmented.mp4"
+        rendition = PlayableRendition(
+            RenditionName("1080p"),
+            RenditionKind.HLS,
+            1920,
+            1080,
+            30,
+            True,
+            True,
+            ByteCount(1_400_000_000),
+            (PlayableFile(name, ByteCount(1_400_000_000), "x"),),
+            None,
+        )
+        return Playable(video, "", 60, (rendition,), (PlayableCaption("en", "English", "en.vtt"),), "thumbnail.jpg")
+
+    async def file(self, video: VideoId, name: str) -> Path | Reader:
+        raise NotPlayable("none", "The sample holds no media.")
+
+
+async def media(scope: Any, receive: Any, send: Any) -> None:
+    """Answer pictures of our own drawing, an empty caption file, and of a stream only that it is not there."""
+    ident, _, name = str(scope["path"]).removeprefix("/media/").partition("/")
+    if name == "thumbnail.jpg":
+        await _answer(send, 200, "image/svg+xml", landscape(ident))
+    elif name.endswith(".vtt"):
+        await _answer(send, 200, "text/vtt", "WEBVTT\n")
+    elif name == "master.m3u8":
+        # A playlist of nothing: a player is content with it until someone presses play.
+        text = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-STREAM-INF:BANDWIDTH=4200000,RESOLUTION=1920x1080\n1080p.m3u8\n"
+        await _answer(send, 200, "application/vnd.apple.mpegurl", text)
+    elif name == "1080p.m3u8":
+        text = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:4\n"
+        await _answer(send, 200, "application/vnd.apple.mpegurl", text)
+    else:
+        await _answer(send, 404, "text/plain", "")
+
+
+async def _answer(send: Any, status: int, kind: str, text: str) -> None:
+    body = text.encode()
+    headers = [(b"content-type", kind.encode()), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def landscape(ident: str) -> str:
+    """Return a small landscape, always the same for one id: sky, sun, and hills one behind the other."""
+    seed = sum((place + 3) * ord(letter) for place, letter in enumerate(ident))
+    hue = (seed * 37 % 360) / 360
+
+    def colour(turn: float, light: float, rich: float = 0.42) -> str:
+        red, green, blue = colorsys.hls_to_rgb((hue + turn) % 1, light, rich)
+        return f"#{int(red * 255):02x}{int(green * 255):02x}{int(blue * 255):02x}"
+
+    night = seed % 5 == 0
+    sky, low = (colour(0.55, 0.16), colour(0.5, 0.34)) if night else (colour(0.52, 0.72), colour(0.08, 0.86, 0.6))
+    sun_x, sun_y, size = 60 + seed % 200, 30 + seed % 40, 12 + seed % 14
+    hills = []
+    for layer in range(4):
+        top, wave = 92 + layer * 22, 16 - 3 * layer
+        a, b = (seed >> layer) % 60, (seed >> (layer + 2)) % 50
+        light = (0.2 if night else 0.5) - layer * (0.04 if night else 0.1)
+        path = f"M0 {top} C{60 + a} {top - wave - b % 30},{130 + b} {top + wave},{190 + a % 40} {top - wave // 2} S290 {top - wave},320 {top + a % 12}V180H0z"
+        hills.append(f'<path fill="{colour(0.02 * layer, light, 0.3)}" d="{path}"/>')
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" width="640" height="360" viewBox="0 0 320 180">'
+        f'<defs><linearGradient id="g" x2="0" y2="1"><stop stop-color="{sky}"/><stop offset="1" stop-color="{low}"/></linearGradient></defs>'
+        f'<rect width="320" height="180" fill="url(#g)"/><circle cx="{sun_x}" cy="{sun_y}" r="{size}" fill="#fff3d0" opacity="0.9"/>'
+        + "".join(hills)
+        + "</svg>"
+    )
+
+
+class House:
+    """The served sample: its address, and what a test may look at."""
+
+    def __init__(self, port: int, services: Services) -> None:
+        self.url, self.services = f"http://127.0.0.1:{port}", services
+
+
+@asynccontextmanager
+async def house(folder: Path, amount: Amount, *, set_up: bool = True) -> AsyncIterator[House]:
+    """Serve the pages on a free port of loopback until the block ends."""
+    clock = RealClock()
+    async with Store(folder / "seedkeep.db") as store:
+        made = await store.write(fill, amount, clock.now())
+        troubles = ("The clock of this machine is 4 minutes off.",) if amount is Amount.MUCH else ()
+        services = Services(
+            clock=clock,
+            store=store,
+            leases=Leases(clock),
+            settings=Book(),
+            following=Following(),
+            planning=Planning(made),
+            keeping=Keeping(made),
+            spending=Spending(made, amount),
+            shelf=Shelf(),
+            media=media,
+            health=lambda: Health(not troubles, troubles, VERSION, clock.now()),
+            lan_hosts=lambda: frozenset({"127.0.0.1", "localhost"}),
+            lan_address=lambda: "127.0.0.1",
+            is_lan=lambda _: True,
+            setup_code=lambda: CODE,
+        )
+        web = create_app(services)
+        if set_up:
+            gate = web._gate  # noqa: SLF001
+            await gate.begin(CODE, PASSWORD, True, "127.0.0.1", "the test")
+        async with _served(web) as port:
+            yield House(port, services)
+
+
+@asynccontextmanager
+async def _served(web: Web) -> AsyncIterator[int]:
+    config = uvicorn.Config(web, host="127.0.0.1", port=0, log_level="warning", timeout_graceful_shutdown=2)
+    server = uvicorn.Server(config)
+    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+    task = asyncio.create_task(server.serve(), name="sample-server")
+    try:
+        while not server.started:
+            await asyncio.sleep(0.01)
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        web.stop()
+        server.should_exit = True
+        await task
