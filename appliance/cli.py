@@ -160,13 +160,14 @@ def plan(args: argparse.Namespace) -> int:
     if args.json:
         _print(args, answer, "")
         return DONE
-    items = answer.get("items", []) if isinstance(answer, dict) else []
-    for line in items:
-        print(f"{line.get('word') or line.get('verdict', ''):8} {_size(line.get('size')):>9}  {line.get('title', '')}")
+    lines = [line for part in ("going", "coming", "kept", "skipped") for line in answer[part]["items"]]
+    for line in lines:
+        decision = line["decision"]
+        print(f"{decision['state']:8} {_size(decision['size']):>9}  {line['title']}")
         if args.explain:
-            for sentence in line.get("reasons", []):
-                print(f"{'':20}{sentence.get('text') if isinstance(sentence, dict) else sentence}")
-    if not items:
+            for reason in decision["reasons"]:
+                print(f"{'':20}{reason['text']}")
+    if not lines:
         print("Nothing to decide yet: follow a channel first.")
     return DONE
 

@@ -145,6 +145,7 @@ class House:
         self.setup_code: str | None = None
         self.started_at = self.clock.now()
         self.mdns: Mdns | None = None
+        self.port = book.current.web.port
         settings = book.current
         self.fetcher = Fetcher(outbound_options(settings), self.clock, count=self._count_origin)
         self.follower = Follower(self.fetcher, store, self.clock)
@@ -199,9 +200,10 @@ class House:
         return frozenset(names)
 
     def lan_address(self) -> str:
-        """Return the address that screens on this network reach us by; loopback where there is none."""
+        """Return the address that screens on this network reach the dashboard by, or loopback's."""
         addresses = self.home.addresses()
-        return str(addresses[0]) if addresses else "127.0.0.1"
+        host = str(addresses[0]) if addresses else "127.0.0.1"
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     def health(self) -> Health:
         troubles = [*self.keeper.troubles.values()]
@@ -354,7 +356,7 @@ async def run(start: Start) -> None:
 
 
 async def _serve(house: House, listener: socket.socket, stop: asyncio.Event) -> None:
-    port = listener.getsockname()[1]
+    port = house.port = listener.getsockname()[1]
     config = uvicorn.Config(
         house.web,
         log_config=None,

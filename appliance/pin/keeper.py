@@ -29,7 +29,8 @@ from appliance.pin.holding import Holding
 from appliance.pin.merge import whole
 from appliance.pin.opener import Parts, open_holding, picked, record_of, seed, sentence
 from appliance.pin.reconcile import Fetch, Promise, Release, back_off, steps
-from appliance.store import decisions, pins
+from appliance.pin.scrub import scrub
+from appliance.store import decisions, pins, videos
 from appliance.store.engine import Touched
 from appliance.store.leases import Leases
 from appliance.swarm.port import Fault, SwarmEvent
@@ -39,7 +40,7 @@ _log = logging.getLogger(__name__)
 TICK = 30.0
 """Seconds between looks at the disk while someone waits for space, or for a viewer to leave."""
 _PROGRESS = 3.0
-_SOURCE_SILENCE = timedelta(minutes=10)
+_COUNT_COPIES = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,8 @@ class Keeper:
         self._fetching: set[VideoId] = set()
         self.holdings: dict[VideoId, Holding] = {}
         self._owners: dict[InfoHash, tuple[VideoId, RenditionName]] = {}
+        self._unscrubbed: asyncio.Queue[VideoId] = asyncio.Queue()
+        self._unadorned: asyncio.Queue[VideoId] = asyncio.Queue()
         self._forget: list[Callable[[VideoId], None]] = []
         self._group: asyncio.TaskGroup | None = None
         self.troubles: dict[str, str] = {}
@@ -107,6 +110,9 @@ class Keeper:
             async with asyncio.TaskGroup() as group:
                 self._group = group
                 group.create_task(self._note_progress(), name="keeper progress")
+                group.create_task(self._adorn(), name="keeper pictures")
+                group.create_task(self._scrub(), name="keeper scrub")
+                group.create_task(self._count_copies(), name="keeper copies")
                 await self._guarded("restore", self._restore())
                 self.restored.set()
                 while True:
@@ -236,6 +242,8 @@ class Keeper:
         record = await record_of(self.parts, pin.video)
         seeding = await seed(self.parts, pin, record)
         self._own(pin.video, seeding.torrents)
+        if seeding.bare:
+            self._unadorned.put_nowait(pin.video)
         if seeding.lost:
             await self._lose(pin.video, seeding.lost)
         elif pin.state is PinState.MISSING:
@@ -315,7 +323,7 @@ class Keeper:
         await self._drop_rest(manifest, pin)
         await self.close(pin.video, keep_torrents=True)
         self._tell(pin.video)
-        await self._enrich(done)
+        self._unadorned.put_nowait(pin.video)
 
     async def _drop_rest(self, manifest: Manifest, pin: Pin) -> None:
         """Delete renditions that the pin no longer wants, and files that were replaced."""
@@ -349,7 +357,45 @@ class Keeper:
                 replace(pin, done=ByteCount(0)),
             )
         elif kept.stale_sides:
-            await self._enrich(pin)
+            self._unadorned.put_nowait(pin.video)
+
+    async def _adorn(self) -> None:
+        """Fetch captions and pictures of what is pinned, one video at a time: no media waits for them."""
+        while True:
+            video = await self._unadorned.get()
+            await self._alone(video)
+            pin = await self.parts.store.read(pins.one, video)
+            if pin is not None and pin.state is PinState.PINNED and self._spawn(video, self._enrich(pin)):
+                await self._alone(video)
+
+    async def _alone(self, video: VideoId) -> None:
+        """Return once nobody works on the video."""
+        while (task := self._tasks.get(video)) is not None:
+            await asyncio.wait({task})
+            await asyncio.sleep(0)
+
+    async def scrub(self) -> int:
+        """Have everything that is pinned hashed again, one video after the other; return how many will be."""
+        held = [p.video for p in await self.parts.store.read(pins.every) if p.state is PinState.PINNED]
+        for video in held:
+            self._unscrubbed.put_nowait(video)
+        return len(held)
+
+    async def _scrub(self) -> None:
+        while True:
+            video = await self._unscrubbed.get()
+            await self._alone(video)
+            if self._spawn(video, self._scrub_one(video)):
+                await self._alone(video)
+
+    async def _scrub_one(self, video: VideoId) -> None:
+        pin = await self.parts.store.read(pins.one, video)
+        if pin is None or pin.state is not PinState.PINNED:
+            return
+        record = await record_of(self.parts, video)
+        found = await scrub(self.parts, pin, record)
+        if found:
+            await self._lose(video, found)
 
     async def _enrich(self, pin: Pin) -> None:
         await upkeep.enrich(self.parts, pin, await record_of(self.parts, pin.video))
@@ -466,6 +512,21 @@ class Keeper:
             self._owners.pop(info_hash, None)
         await asyncio.to_thread(release.release, self.parts.library, holding.manifest)
         self._tell(video)
+
+    async def _count_copies(self) -> None:
+        """Write down, every few minutes, how many live copies the swarm and the trackers show."""
+        while True:
+            await self._clock.sleep(_COUNT_COPIES)
+            seen: dict[VideoId, int | None] = {}
+            for info_hash, (video, _) in self._owners.items():
+                status = self.parts.swarm.status(info_hash)
+                if status is None:
+                    continue
+                known = status.complete if status.complete is not None else (status.seeds or None)
+                before = seen.get(video)
+                seen[video] = known if before is None or known is None else min(before, known)
+            if seen:
+                await self.parts.store.write(videos.note_seeds, seen, self._clock.now())
 
     async def _note_progress(self) -> None:
         last: dict[VideoId, ByteCount] = {}

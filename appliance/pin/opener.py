@@ -113,10 +113,14 @@ async def open_holding(
 
 @dataclass(frozen=True, slots=True)
 class Seeding:
-    """What a pinned video has in the swarm; ``lost`` says in a sentence what is not there of what was promised."""
+    """What a pinned video has in the swarm; ``lost`` says in a sentence what is not there of what was promised.
+
+    ``bare``: its captions and pictures were never fetched.
+    """
 
     torrents: dict[RenditionName, InfoHash]
     lost: str = ""
+    bare: bool = False
 
 
 async def seed(parts: Parts, pin: Pin, record: VideoRecord, *, start: bool = True) -> Seeding:
@@ -142,7 +146,7 @@ async def seed(parts: Parts, pin: Pin, record: VideoRecord, *, start: bool = Tru
         if info_hash is None:
             return Seeding(torrents, f"Rendition {name} does not match its torrent.")
         torrents[name] = info_hash
-    return Seeding(torrents)
+    return Seeding(torrents, bare=manifest.thumbnail is None and record.summary.thumbnail_url is not None)
 
 
 async def _seed_one(parts: Parts, manifest: Manifest, rendition: RenditionRecord, *, start: bool) -> InfoHash | None:

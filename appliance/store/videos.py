@@ -17,6 +17,8 @@ from appliance.store.engine import touched
 from appliance.store.tables import DecisionRow, ListedRow, ObservationRow, PinRow, RenditionRow, VideoRow
 
 OBSERVE_AT_MOST_EVERY = timedelta(minutes=20)
+COPIES_TRUST = timedelta(days=2)
+"""How long an origin that showed a video counts as one live copy of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,11 +392,26 @@ def wish(session: Session, video: VideoId, what: Wish | None) -> bool:
     return True
 
 
-def note_copies(session: Session, video: VideoId, copies: int | None, now: datetime) -> None:
-    """Observe how many live copies elsewhere were counted; None is unknown, not zero."""
-    row = session.get(VideoRow, video)
-    if row is None or (row.copies == copies and row.copies_at is not None):
-        return
-    row.copies, row.copies_at = copies, now
-    session.add(row)
-    touched(session, "video", video)
+def note_seeds(session: Session, seeds: dict[VideoId, int | None], now: datetime) -> None:
+    """Observe the whole copies that trackers and peers show; with the origin's own and its mirrors they are the copies.
+
+    Where neither a count nor a lately answering origin is known the number stays unknown, which is not zero.
+    """
+    ids = list(seeds)
+    for start in range(0, len(ids), 500):
+        rows = session.exec(select(VideoRow).where(col(VideoRow.id).in_(ids[start : start + 500])))
+        for row in rows:
+            known = seeds[VideoId(row.id)]
+            answers = row.upstream == Upstream.PUBLISHED.value and row.detail_at is not None
+            fresh = answers and row.detail_at is not None and now - row.detail_at < COPIES_TRUST
+            mirrors = len(unpack(tuple[str, ...], row.mirrors)) if fresh else 0
+            copies = None if known is None and not fresh else (known or 0) + int(fresh) + mirrors
+            if copies != row.copies:
+                row.copies, row.copies_at = copies, now
+                session.add(row)
+                touched(session, "video", row.id)
+            if known is not None and (row.observed_at is None or now - row.observed_at >= OBSERVE_AT_MOST_EVERY):
+                row.observed_at = now
+                session.add(row)
+                values = {"video": row.id, "at": now, "views": row.views, "likes": row.likes, "seeds": known}
+                session.execute(insert(ObservationRow).values(values).on_conflict_do_nothing())
