@@ -20,7 +20,7 @@ from litestar.types import ControllerRouterHandler, Receive, Scope, Send
 
 from appliance.errors import SeedkeepError
 from web import pages, problems
-from web.access.areas import API, place
+from web.access.areas import place
 from web.access.decide import Area
 from web.access.door import Door
 from web.access.gate import Gate
@@ -35,6 +35,9 @@ log = logging.getLogger(__name__)
 
 MOST_BODY = 512 * 1024
 """Bytes of a request's body: a form, or a list of rules."""
+
+_UNUSED = "/-"
+"""Where Litestar puts its own pages about the API, which answer in a way of theirs: nobody gets there."""
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -63,6 +66,8 @@ class Web:
         elif path.startswith("/media/"):
             await self._media(scope, receive, send)
         else:
+            if path == _UNUSED or path.startswith(_UNUSED + "/"):
+                scope["path"] = "/nothing"
             await self._litestar(scope, receive, send)
 
 
@@ -85,7 +90,7 @@ def _litestar(services: Services, gate: Gate, events: Events) -> Litestar:
             title="Seedkeep",
             version=services.health().version,
             description="Byte counts are integers, rates bytes/s, times RFC 3339 in UTC; errors are RFC 9457 problems.",
-            path=API,
+            path=_UNUSED,
             render_plugins=[JsonRenderPlugin(path="/openapi.json")],
             components=Components(security_schemes={"token": SecurityScheme(type="http", scheme="bearer")}),
             security=[{"token": []}],

@@ -14,7 +14,7 @@ from appliance.domain.viewer import Viewer
 from appliance.store.logins import Login
 from web.access.areas import base_of
 from web.access.gate import Gate
-from web.access.origin import public_host
+from web.access.origin import address, is_loopback, public_host
 from web.services import Services
 
 AnyRequest = Request[Any, Any, Any]
@@ -27,7 +27,8 @@ class Visit:
     ``root`` is the mount, without a slash at its end (empty, or the base path, or ``/t/…``), ``path`` what follows it,
     as routed. ``csrf`` goes into every form as the field ``csrf``, or into the header ``X-CSRF-Token``; it is empty
     before a login, where none is needed. ``scope`` is the scope of the token used, if any. ``source`` is the address
-    that asks, ``host`` the name it asks for, ``secure`` whether its browser speaks https.
+    that asks, ``host`` the name it asks for (``authority``: with the port, as sent), ``port`` the one we listen on,
+    ``secure`` whether its browser speaks https.
     """
 
     root: str
@@ -36,6 +37,8 @@ class Visit:
     set_up: bool
     source: str = ""
     host: str = ""
+    authority: str = ""
+    port: int = 0
     secure: bool = False
     login: Login | None = None
     scope: str | None = None
@@ -80,15 +83,19 @@ def gate(request: AnyRequest) -> Gate:
 def base_address(services: Services, asker: Visit) -> str:
     """Return the absolute address of the mount for whoever asks, without a slash at its end.
 
-    The one function that makes absolute addresses: ``web.public_url`` for those who came by it, else the address of
-    this machine on the LAN, in the form the asker reached it by where that is one of ours.
+    The one function that makes absolute addresses: ``web.public_url`` for those who came by it; the address literal
+    that the asker reached us by, unless it is loopback; else this machine's address on the LAN.
     """
     web = services.settings.current.web
     if asker.host and asker.host == public_host(web.public_url):
-        public = web.public_url.rstrip("/")
-        inner = asker.root.removeprefix(base_of(web.base_path)) if public.endswith(base_of(web.base_path)) else None
-        return public + (asker.root if inner is None else inner)
-    return services.lan_address().rstrip("/") + asker.root
+        base, public = base_of(web.base_path), web.public_url.rstrip("/")
+        return public + (asker.root.removeprefix(base) if base and public.endswith(base) else asker.root)
+    if address(asker.host) is not None and not is_loopback(asker.host):
+        return f"http://{asker.authority}{asker.root}"
+    host = services.lan_address()
+    if "://" in host:
+        return host.rstrip("/") + asker.root
+    return f"http://{f'[{host}]' if ':' in host else host}:{asker.port}{asker.root}"
 
 
 def local(target: str) -> str:

@@ -287,7 +287,7 @@ class House:
             media=media,
             health=lambda: Health(not self.troubles, self.troubles, "0.1.0", started),
             lan_hosts=lambda: NAMES,
-            lan_address=lambda: "http://192.168.7.7:7333",
+            lan_address=lambda: "192.168.7.7",
             is_lan=lambda source: source in self.lan,
             setup_code=lambda: self.code,
         )

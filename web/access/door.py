@@ -137,6 +137,8 @@ class Door:
             set_up=self._gate.set_up,
             source=asked.source,
             host=asked.host,
+            authority=asked.headers.get(b"host", b"").decode("ascii", "replace").strip(),
+            port=(scope.get("server") or ("", 0))[1] or 0,
             secure=origin.is_secure(asked.headers, scope["scheme"], asked.host, self._public_url()),
             login=login,
             scope=token_scope,

@@ -13,6 +13,7 @@ from appliance.domain.channel import Channel, WhenGone
 from appliance.domain.units import ByteCount, ChannelId
 from appliance.errors import BadInput
 from appliance.store import channels
+from web.access.areas import API
 from web.api.listing import Limit, Listing, Offset, cut
 from web.api.shapes import TroubleBody, trouble
 from web.context import AnyRequest, house
@@ -56,7 +57,7 @@ class Follow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Became(msgspec.Struct, frozen=True):
-    """What an address came to: a channel now followed, or a video now pinned by hand."""
+    """What an address came to: a channel now followed, or a video now pinned by hand. ``url`` is its own address."""
 
     kind: str
     id: str
@@ -71,12 +72,17 @@ class ChannelChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def became(found: Followed) -> Became:
-    """Return what following came to. Its address counts from the API's root."""
+    """Return what following came to."""
     if found.channel is not None:
-        return Became("channel", found.channel, found.title, f"channels/{found.channel}")
+        return Became("channel", found.channel, found.title, f"{API}/channels/{found.channel}")
     if found.video is not None:
-        return Became("video", found.video, found.title, f"videos/{found.video}")
+        return Became("video", found.video, found.title, f"{API}/videos/{found.video}")
     raise BadInput("Nothing that can be followed is at this address.", field="url")
+
+
+def relative(found: Became) -> str:
+    """Return the address as seen from a resource of the API, right below any base path."""
+    return found.url.removeprefix(f"{API}/")
 
 
 async def resolve(services: Services, url: str) -> tuple[Became, bool]:
@@ -149,7 +155,7 @@ async def list_channels(request: AnyRequest, limit: Limit = 100, offset: Offset 
 async def follow(request: AnyRequest, data: Follow) -> Response[Became]:
     """Follow a channel (201; 200 where it is followed already). A single video becomes a hand pin."""
     found, new = await resolve(house(request), data.url)
-    return Response(found, status_code=201 if new else 200, headers={"location": found.url})
+    return Response(found, status_code=201 if new else 200, headers={"location": relative(found)})
 
 
 @get("/channels/{ident:str}")

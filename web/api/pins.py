@@ -13,7 +13,8 @@ from appliance.domain.pin import PinState, Wish
 from appliance.domain.units import VideoId
 from appliance.errors import BadInput
 from appliance.store import lists, pins, videos
-from web.api.channels import Became, resolve
+from web.access.areas import API
+from web.api.channels import Became, relative, resolve
 from web.api.listing import Limit, Listing, Offset
 from web.api.shapes import TroubleBody, play_path, trouble
 from web.context import AnyRequest, house
@@ -88,14 +89,14 @@ async def pin(request: AnyRequest, data: NewPin) -> Response[Became]:
         raise BadInput("Give either url or video_id.", field="video_id" if data.url is None else "url")
     if data.url is not None:
         found, new = await resolve(services, data.url)
-        return Response(found, status_code=201 if new else 200, headers={"location": found.url})
+        return Response(found, status_code=201 if new else 200, headers={"location": relative(found)})
     ident = VideoId(data.video_id or "")
     known = await services.store.read(videos.one, ident)
     if known is None or not await services.store.promise(videos.wish, ident, Wish.PIN):
         raise not_found("video")
     services.planning.wake()
-    body = Became("video", ident, known.summary.title, f"videos/{ident}")
-    return Response(body, status_code=200 if known.wish is Wish.PIN else 201, headers={"location": body.url})
+    body = Became("video", ident, known.summary.title, f"{API}/videos/{ident}")
+    return Response(body, status_code=200 if known.wish is Wish.PIN else 201, headers={"location": relative(body)})
 
 
 @delete("/pins/{ident:str}")

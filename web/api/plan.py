@@ -2,38 +2,69 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
 import msgspec
 from litestar import get, post
+from litestar.params import Parameter
 from msgspec import Meta
 
 from appliance.domain.plan import Decision, Plan, Rule, Verdict
-from appliance.errors import DiskError
+from appliance.errors import BadInput, DiskError
 from appliance.store import decisions, lists, pins, rules
+from policies.explain import verdict_word
 from web.api.listing import Limit, Listing, Offset
 from web.api.rules import MOST_RULES, NewRule, check_channels, new_id, rule_of
-from web.api.shapes import DecisionBody, decision
+from web.api.shapes import DecisionBody, ReasonBody, decision, reasons
 from web.context import AnyRequest, house
 from web.services import Services
 
+_MOST_CHANGES = 5_000
+"""The store keeps no more."""
+
+_STATES = frozenset({*Verdict, *map(verdict_word, Verdict)})
+State = Annotated[str | None, Parameter(query="state", max_length=20, required=False)]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which lines of a plan are asked for."""
+
+    state: str
+    limit: int
+    offset: int
+
+
+def _asked(state: str | None, limit: int, offset: int) -> Asked:
+    if state and state not in _STATES:
+        raise BadInput("A plan has no such state.", field="state", hint="Known: kept, wanted, going, skipped.")
+    return Asked(state or "", limit, offset)
+
 
 class PlanLine(msgspec.Struct, frozen=True):
-    """One video's line, in the order in which the plan carries it out."""
+    """One video's line. ``word`` is what people see: kept, wanted, going, skipped."""
 
     video_id: str
     title: str
     channel_title: str
-    decision: DecisionBody
+    verdict: str
+    word: str
+    reasons: list[ReasonBody]
+    renditions: list[str]
+    size: int
+    estimated: bool
+    rule: str | None
+    rank: int | None
+    value: float
 
 
 class Part(msgspec.Struct, frozen=True):
-    """The first lines of one verdict; ``total`` and ``bytes`` count all of them."""
+    """Videos and bytes of one verdict."""
 
-    total: int
+    videos: int
     bytes: int
-    items: list[PlanLine]
 
 
 class RuleUseBody(msgspec.Struct, frozen=True):
@@ -47,12 +78,14 @@ class RuleUseBody(msgspec.Struct, frozen=True):
 
 
 class PlanBody(msgspec.Struct, frozen=True):
-    """``bytes``: kept of what is there; fetched, still to come; released, to be freed."""
+    """Lines in the order in which the plan carries them out, ``total`` of them with the state asked for.
 
-    kept: Part
-    coming: Part
-    going: Part
-    skipped: Part
+    ``parts`` counts all lines by their word; ``fetched`` bytes are still to come, ``released`` bytes to be freed.
+    """
+
+    total: int
+    items: list[PlanLine]
+    parts: dict[str, Part]
     rules: list[RuleUseBody]
     fetched: int
     released: int
@@ -75,50 +108,51 @@ class ChangeBody(msgspec.Struct, frozen=True):
     decision: DecisionBody | None
 
 
-async def _part(services: Services, lines: Sequence[Decision], limit: int, offset: int) -> Part:
-    shown = lines[offset : offset + limit]
+async def _lines(services: Services, shown: Sequence[Decision]) -> list[PlanLine]:
     known = {line.id: line for line in await services.store.read(lists.lines, tuple(d.video for d in shown))}
-    items = []
-    for found in shown:
-        line, told = known.get(found.video), decision(found)
-        if told is not None:
-            items.append(
-                PlanLine(
-                    video_id=found.video,
-                    title="" if line is None else line.title,
-                    channel_title="" if line is None else line.channel_title,
-                    decision=told,
-                )
-            )
-    return Part(len(lines), sum(d.size for d in lines), items)
+    return [
+        PlanLine(
+            video_id=one.video,
+            title=known[one.video].title if one.video in known else "",
+            channel_title=known[one.video].channel_title if one.video in known else "",
+            verdict=one.verdict.value,
+            word=verdict_word(one.verdict),
+            reasons=reasons(one),
+            renditions=list(one.renditions),
+            size=one.size,
+            estimated=one.estimated,
+            rule=one.rule,
+            rank=one.rank,
+            value=one.value,
+        )
+        for one in shown
+    ]
 
 
 async def _body(
     services: Services,
-    found: Iterable[Decision],
+    found: Sequence[Decision],
     uses: list[RuleUseBody],
     *,
     fetched: int,
     released: int,
-    limit: int,
-    offset: int = 0,
+    asked: Asked,
 ) -> PlanBody:
-    by_verdict: dict[Verdict, list[Decision]] = {verdict: [] for verdict in Verdict}
-    for one in found:
-        by_verdict[one.verdict].append(one)
-    kept, coming, going, skipped = await asyncio.gather(
-        *(
-            _part(services, by_verdict[verdict], limit, offset)
-            for verdict in (Verdict.KEEP, Verdict.PIN, Verdict.RELEASE, Verdict.LEAVE)
+    parts = {
+        verdict_word(verdict): Part(
+            sum(1 for d in found if d.verdict is verdict), sum(d.size for d in found if d.verdict is verdict)
         )
-    )
-    return PlanBody(kept, coming, going, skipped, uses, fetched, released)
+        for verdict in Verdict
+    }
+    fitting = [d for d in found if not asked.state or asked.state in (d.verdict.value, verdict_word(d.verdict))]
+    items = await _lines(services, fitting[asked.offset : asked.offset + asked.limit])
+    return PlanBody(len(fitting), items, parts, uses, fetched, released)
 
 
-async def _of_plan(services: Services, plan: Plan, named: Iterable[Rule], limit: int) -> PlanBody:
+async def _of_plan(services: Services, plan: Plan, named: Iterable[Rule], asked: Asked) -> PlanBody:
     names = {rule.id: rule.name for rule in named}
     uses = [RuleUseBody(u.rule, names.get(u.rule, ""), u.budget, u.used, u.videos) for u in plan.rules]
-    return await _body(services, plan.decisions, uses, fetched=plan.fetched, released=plan.released, limit=limit)
+    return await _body(services, plan.decisions, uses, fetched=plan.fetched, released=plan.released, asked=asked)
 
 
 async def _library_space(services: Services) -> int | None:
@@ -151,8 +185,9 @@ def _uses(named: Iterable[Rule], found: Iterable[Decision], space: int | None) -
 
 
 @get("/plan")
-async def present_plan(request: AnyRequest, limit: Limit = 100, offset: Offset = 0) -> PlanBody:
-    """Return the plan in force: each of its four parts from ``offset``, ``limit`` lines at most."""
+async def present_plan(request: AnyRequest, of: State = None, limit: Limit = 100, offset: Offset = 0) -> PlanBody:
+    """Return the plan in force; ``state`` is kept, wanted, going or skipped."""
+    asked = _asked(of, limit, offset)
     services = house(request)
     found, named, held, space = await asyncio.gather(
         services.store.read(decisions.every),
@@ -167,32 +202,35 @@ async def present_plan(request: AnyRequest, limit: Limit = 100, offset: Offset =
         _uses(named, found, space),
         fetched=sum(max(0, d.size - done.get(d.video, 0)) for d in found if d.verdict is Verdict.PIN),
         released=sum(done.get(d.video, 0) for d in found if d.verdict is Verdict.RELEASE),
-        limit=limit,
-        offset=offset,
+        asked=asked,
     )
 
 
 @post("/plan/preview", status_code=200)
-async def preview(request: AnyRequest, data: Preview, limit: Limit = 100) -> PlanBody:
+async def preview(
+    request: AnyRequest, data: Preview, of: State = None, limit: Limit = 100, offset: Offset = 0
+) -> PlanBody:
     """Return what these rules, in place of the present ones, would come to. Changes nothing."""
+    asked = _asked(of, limit, offset)
     services = house(request)
     made = tuple(rule_of(one, one.id or new_id(one.name)) for one in data.rules)
     await check_channels(services, made)
-    return await _of_plan(services, await services.planning.preview(made), made, limit)
+    return await _of_plan(services, await services.planning.preview(made), made, asked)
 
 
 @post("/plan/run", status_code=200)
-async def run(request: AnyRequest, limit: Limit = 100) -> PlanBody:
+async def run(request: AnyRequest, of: State = None, limit: Limit = 100, offset: Offset = 0) -> PlanBody:
     """Plan now, put the plan in force, and return it."""
+    asked = _asked(of, limit, offset)
     services = house(request)
     plan = await services.planning.run()
-    return await _of_plan(services, plan, await services.store.read(rules.every), limit)
+    return await _of_plan(services, plan, await services.store.read(rules.every), asked)
 
 
 @get("/plan/changes")
 async def changes(request: AnyRequest, limit: Limit = 100, offset: Offset = 0) -> Listing[ChangeBody]:
-    """List the latest changed decisions, newest first; ``total`` counts those listed up to here."""
-    found = await house(request).store.read(decisions.changes, min(limit + offset, 5000))
+    """List the latest changed decisions, newest first."""
+    found = await house(request).store.read(decisions.changes, _MOST_CHANGES)
     return Listing(
         len(found),
         [
@@ -204,7 +242,7 @@ async def changes(request: AnyRequest, limit: Limit = 100, offset: Offset = 0) -
                 None if c.after is None else c.after.value,
                 decision(c.decision),
             )
-            for c in found[offset:]
+            for c in found[offset : offset + limit]
         ],
     )
 

@@ -4,7 +4,6 @@ Byte counts are integers, times RFC 3339 in UTC.
 """
 
 from datetime import datetime
-from typing import Any
 
 import msgspec
 
@@ -21,18 +20,18 @@ class TroubleBody(msgspec.Struct, frozen=True):
 
 
 class ReasonBody(msgspec.Struct, frozen=True):
-    """``sentence`` is for people, ``code`` and ``facts`` for programs."""
+    """``text`` is a sentence for people, ``code`` and ``facts`` are for programs."""
 
     code: str
-    sentence: str
+    text: str
     facts: dict[str, str | int | float]
 
 
 class DecisionBody(msgspec.Struct, frozen=True):
-    """What the plan says of a video. ``state`` is the word people see: kept, wanted, going, skipped."""
+    """What the plan says of a video. ``word`` is what people see: kept, wanted, going, skipped."""
 
     verdict: str
-    state: str
+    word: str
     reasons: list[ReasonBody]
     renditions: list[str]
     size: int
@@ -42,14 +41,11 @@ class DecisionBody(msgspec.Struct, frozen=True):
     value: float
 
 
-class PinBody(msgspec.Struct, frozen=True):
-    state: str
-    done: int
-    size: int
-
-
 class VideoBody(msgspec.Struct, frozen=True):
-    """A video in a list. ``play`` is the path of its playlist below the mount."""
+    """A video in a list: ``verdict`` and ``word`` are the plan's, ``state`` is our pin's, with ``done`` of ``size``.
+
+    ``play`` is the path of its playlist below the mount.
+    """
 
     id: str
     title: str
@@ -59,10 +55,13 @@ class VideoBody(msgspec.Struct, frozen=True):
     published_at: datetime
     views: int
     upstream: str
+    verdict: str | None
+    word: str | None
     state: str | None
+    done: int
+    size: int
     wish: str | None
     decision: DecisionBody | None
-    pin: PinBody | None
     trouble: TroubleBody | None
     copies: int | None
     thumbnail_url: str | None
@@ -73,13 +72,17 @@ def trouble(found: Trouble | None) -> TroubleBody | None:
     return None if found is None else TroubleBody(found.code, found.message, found.hint)
 
 
+def reasons(found: Decision) -> list[ReasonBody]:
+    return [ReasonBody(r.code.value, sentence(r), dict(r.facts)) for r in found.reasons]
+
+
 def decision(found: Decision | None) -> DecisionBody | None:
     if found is None:
         return None
     return DecisionBody(
         verdict=found.verdict.value,
-        state=verdict_word(found.verdict),
-        reasons=[ReasonBody(r.code.value, sentence(r), dict(r.facts)) for r in found.reasons],
+        word=verdict_word(found.verdict),
+        reasons=reasons(found),
         renditions=list(found.renditions),
         size=found.size,
         estimated=found.estimated,
@@ -90,7 +93,7 @@ def decision(found: Decision | None) -> DecisionBody | None:
 
 
 def play_path(video: str) -> str:
-    return f"media/{video}/master.m3u8"
+    return f"/media/{video}/master.m3u8"
 
 
 def video(line: VideoLine) -> VideoBody:
@@ -103,17 +106,15 @@ def video(line: VideoLine) -> VideoBody:
         published_at=line.published_at,
         views=line.views,
         upstream=line.upstream.value,
-        state=None if line.decision is None else verdict_word(line.decision.verdict),
+        verdict=None if line.decision is None else line.decision.verdict.value,
+        word=None if line.decision is None else verdict_word(line.decision.verdict),
+        state=None if line.pin_state is None else line.pin_state.value,
+        done=line.done,
+        size=line.size or (line.decision.size if line.decision is not None else 0),
         wish=None if line.wish is None else line.wish.value,
         decision=decision(line.decision),
-        pin=None if line.pin_state is None else PinBody(line.pin_state.value, line.done, line.size),
         trouble=trouble(line.trouble),
         copies=line.copies,
         thumbnail_url=line.thumbnail_url,
         play=play_path(line.id),
     )
-
-
-def plain(value: object) -> Any:
-    """Return a frozen domain value as plain JSON values."""
-    return msgspec.to_builtins(value, builtin_types=(datetime,))

@@ -89,6 +89,8 @@ class FullVideoBody(msgspec.Struct, frozen=True):
     likes: int
     upstream: str
     upstream_since: datetime
+    verdict: str | None
+    word: str | None
     state: str | None
     wish: str | None
     decision: DecisionBody | None
@@ -189,7 +191,9 @@ async def one_video(request: AnyRequest, ident: str) -> FullVideoBody:
         likes=s.likes,
         upstream=found.upstream.value,
         upstream_since=found.upstream_since,
-        state=None if decided is None else verdict_word(decided.verdict),
+        verdict=None if decided is None else decided.verdict.value,
+        word=None if decided is None else verdict_word(decided.verdict),
+        state=None if pin is None else pin.state.value,
         wish=None if found.wish is None else found.wish.value,
         decision=decision(decided),
         pin=None
