@@ -34,6 +34,7 @@ class Server:
 
     def __init__(self) -> None:
         self.handlers: dict[str, Handler] = {}
+        self.fallback: Handler | None = None
         self.requests: list[tuple[str, dict[str, str]]] = []
         self.connections = 0
         self._writers: set[asyncio.StreamWriter] = set()
@@ -79,7 +80,10 @@ class Server:
                 path = head[0].split(" ")[1]
                 headers = {k.lower(): v for k, _, v in (line.partition(": ") for line in head[1:] if line)}
                 self.requests.append((path, headers))
-                await self.handlers[path](path, headers, writer)
+                handler = self.handlers.get(path.partition("?")[0]) or self.handlers.get(path) or self.fallback
+                if handler is None:
+                    break
+                await handler(path, headers, writer)
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
