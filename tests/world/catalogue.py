@@ -25,6 +25,13 @@ class Channel:
     json: Json
     many: int
     base: str
+    _elements: list[Json] = field(default_factory=list)
+
+    def elements(self) -> list[Json]:
+        """Return what a listing says of them, made once."""
+        if not self._elements:
+            self._elements = [summary_json(self.facts(n), self.base) for n in range(self.many)]
+        return self._elements
 
     def facts(self, n: int) -> VideoFacts:
         """Return the nth newest synthetic video."""
@@ -97,7 +104,7 @@ class Catalogue:
         """Return the elements to add to the recorded listing of these channels, in no order."""
         made = [v.summary() for c in channels for v in self.videos.get(c, ()) if v.listed]
         added = (self.channels[c] for c in channels if c in self.channels)
-        return made + [summary_json(c.facts(n), self.base) for c in added for n in range(c.many)]
+        return made + [element for c in added for element in c.elements()]
 
     def info_hashes(self) -> set[bytes]:
         return {h for videos in self.videos.values() for v in videos for h in v.info_hashes()}
