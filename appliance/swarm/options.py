@@ -60,6 +60,7 @@ ALERTS = int(
 )
 
 CALM: Mapping[str, Setting] = {
+    "whole_pieces_threshold": 20,
     "tick_interval": 500,
     "close_redundant_connections": True,
     "max_out_request_queue": 500,
@@ -70,6 +71,7 @@ CALM: Mapping[str, Setting] = {
 """The settings while nobody watches: long queues, few wake-ups."""
 
 WATCHED: Mapping[str, Setting] = {
+    "whole_pieces_threshold": 0,
     "tick_interval": 100,
     "close_redundant_connections": False,
     "max_out_request_queue": 32,
@@ -80,9 +82,10 @@ WATCHED: Mapping[str, Setting] = {
 """The settings while someone watches: short queues, so that a seek is not behind what was asked for before it."""
 
 
-def pace(*, watched: bool) -> Any:
+def pace(options: SwarmOptions, *, watched: bool) -> Any:
     """Return the settings that differ while someone watches."""
-    return dict(WATCHED if watched else CALM)
+    chosen = WATCHED if watched else CALM
+    return {**chosen, **{k: v for k, v in options.extra.items() if k in chosen}}
 
 
 def listen_interfaces(options: SwarmOptions) -> str:

@@ -2,6 +2,7 @@
 
 from appliance.domain.shelf import NotPlayable
 from appliance.domain.units import ByteCount
+from appliance.swarm.steering import Place
 from appliance.swarm.viewing import Viewing
 
 
@@ -30,7 +31,7 @@ class PieceReader:
         piece, inside = divmod(start, extents.piece_length)
         last_wanted = (start + length - 1) // extents.piece_length
         last = extents.piece_at(self._file, self.size - 1)
-        self._viewing.move(self, piece, last_wanted, last)
+        self._viewing.move(self, Place(piece, last_wanted, last))
         length = min(length, extents.piece_size(piece) - inside)
         return await self._viewing.bytes_of(piece, inside, length)
 

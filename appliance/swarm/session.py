@@ -329,7 +329,7 @@ class LibtorrentSwarm:
             held.handle.replace_trackers(entries)
         held.web_seeds = tuple(usable_web_seeds(web_seeds, allow_private=allow))
         if viewing := self._viewings.get(info_hash):
-            viewing.steer()
+            viewing.steering.again()
         else:
             held.use_web_seeds(held.web_seeds)
 
@@ -365,7 +365,7 @@ class LibtorrentSwarm:
 
     def _pace(self) -> None:
         """Short queues while someone watches, long ones otherwise."""
-        self._session.apply_settings(pace(watched=bool(self._viewings)))
+        self._session.apply_settings(pace(self._options, watched=bool(self._viewings)))
 
     async def limit(self, budget: Budget) -> None:
         self._budget = budget
@@ -403,10 +403,7 @@ class LibtorrentSwarm:
         return data
 
     async def progress(self, held: Held) -> dict[int, float]:
-        answer = self._answers.expect("progress", held.info_hash)
-        held.handle.post_download_queue()
-        progress: dict[int, float] = await answer.get()
-        return progress
+        return await self.in_thread(functools.partial(_progress_of, held))
 
     async def rotten(self, held: Held, piece: int) -> None:
         async with held.mending:
@@ -451,6 +448,15 @@ class LibtorrentSwarm:
 
 def _state_of(session: lt.session) -> bytes:
     return bytes(lt.write_session_params_buf(session.session_state(), lt.save_state_flags_t.save_dht_state))
+
+
+def _progress_of(held: Held) -> dict[int, float]:
+    """Return the share of each begun piece that has come. (``piece_info_alert`` cannot be read from Python.)"""
+    queue: Any = held.handle.get_download_queue()
+    return {
+        entry["piece_index"]: sum(block["state"] > 1 for block in entry["blocks"]) / max(1, len(entry["blocks"]))
+        for entry in queue
+    }
 
 
 def _peers_of(held: Held) -> list[PeerTotals]:

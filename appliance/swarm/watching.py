@@ -48,7 +48,6 @@ class Watching:
             lt.save_resume_data_failed_alert: lambda a: self._answers.fail(a.message(), "saved", info_hash_of(a)),
             lt.read_piece_alert: self._piece_read,
             lt.piece_finished_alert: self._piece_finished,
-            lt.piece_info_alert: self._piece_info,
             lt.state_update_alert: self._state_update,
             lt.torrent_error_alert: self._torrent_error,
             lt.file_error_alert: self._file_error,
@@ -73,13 +72,6 @@ class Watching:
         self._emit(PieceArrived(held.info_hash, PieceIndex(piece)))
         if held.inventory.whole:
             self._became_whole(held)
-
-    def _piece_info(self, alert: Any) -> None:
-        progress = {
-            entry["piece_index"]: sum(block["state"] > 1 for block in entry["blocks"]) / max(1, len(entry["blocks"]))
-            for entry in alert.piece_info
-        }
-        self._answers.give(progress, "progress", info_hash_of(alert))
 
     def _state_update(self, alert: Any) -> None:
         moved = []

@@ -74,6 +74,11 @@ class OriginWindow:
         return not self._lying and self._loop.time() >= self._good_again
 
     @property
+    def shared(self) -> frozenset[int]:
+        """Return the pieces whose bytes stopped coming: the swarm may race for them."""
+        return frozenset(p.index for p in self._pieces.values() if p.shared)
+
+    @property
     def owned(self) -> frozenset[int]:
         """Return the pieces that the swarm should leave to the origin."""
         return frozenset(p.index for p in self._pieces.values() if not p.shared)
