@@ -1,15 +1,14 @@
 """The pages served over a socket from the sample: this module has the stand-ins for the verbs, and the server."""
 
-import asyncio
 import colorsys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
 import msgspec
-import uvicorn
 
 from appliance.clock import RealClock
 from appliance.domain.catalogue import OriginToday
@@ -25,7 +24,9 @@ from appliance.store.engine import Store
 from appliance.store.leases import Leases
 from policies import plan as planned
 from tests.browser.sample import Amount, Made, fill
-from web.app import Web, create_app
+from tests.media.shelf import served
+from web.access.gate import Gate
+from web.app import create_app
 from web.services import Activity, Health, Option, Rates, Services, Source
 
 CODE = "grow-seven-quiet-oaks"
@@ -226,28 +227,32 @@ def landscape(ident: str) -> str:
         top, wave = 92 + layer * 22, 16 - 3 * layer
         a, b = (seed >> layer) % 60, (seed >> (layer + 2)) % 50
         light = (0.2 if night else 0.5) - layer * (0.04 if night else 0.1)
-        path = f"M0 {top} C{60 + a} {top - wave - b % 30},{130 + b} {top + wave},{190 + a % 40} {top - wave // 2} S290 {top - wave},320 {top + a % 12}V180H0z"
+        first = f"C{60 + a} {top - wave - b % 30},{130 + b} {top + wave},{190 + a % 40} {top - wave // 2}"
+        path = f"M0 {top} {first} S290 {top - wave},320 {top + a % 12}V180H0z"
         hills.append(f'<path fill="{colour(0.02 * layer, light, 0.3)}" d="{path}"/>')
+    stops = f'<stop stop-color="{sky}"/><stop offset="1" stop-color="{low}"/>'
+    sun = f'<circle cx="{sun_x}" cy="{sun_y}" r="{size}" fill="#fff3d0" opacity="0.9"/>'
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" width="640" height="360" viewBox="0 0 320 180">'
-        f'<defs><linearGradient id="g" x2="0" y2="1"><stop stop-color="{sky}"/><stop offset="1" stop-color="{low}"/></linearGradient></defs>'
-        f'<rect width="320" height="180" fill="url(#g)"/><circle cx="{sun_x}" cy="{sun_y}" r="{size}" fill="#fff3d0" opacity="0.9"/>'
-        + "".join(hills)
-        + "</svg>"
+        f'<defs><linearGradient id="g" x2="0" y2="1">{stops}</linearGradient></defs>'
+        f'<rect width="320" height="180" fill="url(#g)"/>{sun}{"".join(hills)}</svg>'
     )
 
 
+@dataclass(frozen=True, slots=True)
 class House:
-    """The served sample: its address, and what a test may look at."""
+    """The served sample: its address, the cookie of someone who is logged in, and what a test may look at."""
 
-    def __init__(self, port: int, services: Services) -> None:
-        self.url, self.services = f"http://127.0.0.1:{port}", services
+    url: str
+    cookie: str
+    services: Services
+    book: Book
 
 
 @asynccontextmanager
-async def house(folder: Path, amount: Amount, *, set_up: bool = True) -> AsyncIterator[House]:
-    """Serve the pages on a free port of loopback until the block ends."""
-    clock = RealClock()
+async def house(folder: Path, amount: Amount, *, set_up: bool = True, shown: Any = media) -> AsyncIterator[House]:
+    """Serve the pages on a free port of loopback until the block ends; ``shown`` answers below ``/media/``."""
+    clock, book = RealClock(), Book()
     async with Store(folder / "seedkeep.db") as store:
         made = await store.write(fill, amount, clock.now())
         troubles = ("The clock of this machine is 4 minutes off.",) if amount is Amount.MUCH else ()
@@ -255,38 +260,31 @@ async def house(folder: Path, amount: Amount, *, set_up: bool = True) -> AsyncIt
             clock=clock,
             store=store,
             leases=Leases(clock),
-            settings=Book(),
+            settings=book,
             following=Following(),
             planning=Planning(made),
             keeping=Keeping(made),
             spending=Spending(made, amount),
             shelf=Shelf(),
-            media=media,
+            media=shown,
             health=lambda: Health(not troubles, troubles, VERSION, clock.now()),
             lan_hosts=lambda: frozenset({"127.0.0.1", "localhost"}),
             lan_address=lambda: "127.0.0.1",
             is_lan=lambda _: True,
             setup_code=lambda: CODE,
         )
+        cookie = await _set_up(services) if set_up else ""
         web = create_app(services)
-        if set_up:
-            gate = web._gate  # noqa: SLF001
-            await gate.begin(CODE, PASSWORD, True, "127.0.0.1", "the test")
-        async with _served(web) as port:
-            yield House(port, services)
+        async with served(web) as (host, port):
+            try:
+                yield House(f"http://{host}:{port}", cookie, services, book)
+            finally:
+                web.stop()
 
 
-@asynccontextmanager
-async def _served(web: Web) -> AsyncIterator[int]:
-    config = uvicorn.Config(web, host="127.0.0.1", port=0, log_level="warning", timeout_graceful_shutdown=2)
-    server = uvicorn.Server(config)
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-    task = asyncio.create_task(server.serve(), name="sample-server")
+async def _set_up(services: Services) -> str:
+    gate = Gate(services)
     try:
-        while not server.started:
-            await asyncio.sleep(0.01)
-        yield server.servers[0].sockets[0].getsockname()[1]
+        return await gate.begin(CODE, PASSWORD, True, "127.0.0.1", "Firefox on Linux")
     finally:
-        web.stop()
-        server.should_exit = True
-        await task
+        gate.close()

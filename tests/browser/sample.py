@@ -53,7 +53,8 @@ _CHANNELS = (
         "tube.harbour.example",
         "harbour_films",
         "Harbour Films",
-        "Short documentaries from a working harbour: tides, ropes, engines, and the people between them.\n\nA new film every second Thursday. All films are CC BY-SA.",
+        "Short documentaries from a working harbour: tides, ropes, engines, and the people between them.\n\n"
+        "A new film every second Thursday. All films are CC BY-SA.",
         (
             "The last rope walk on the coast",
             "Night shift at the lock gates",
@@ -100,7 +101,8 @@ _CHANNELS = (
         "Nordlicht-Werkstatt für Film und Ton",
         "Filmwerkstatt im Norden.",
         (
-            "Donaudampfschifffahrtsgesellschaftskapitänskajütentürschlüsselbrettbefestigungsschraube: ein Film über sehr lange Wörter und die Menschen, die sie schreiben",
+            "Donaudampfschifffahrtsgesellschaftskapitänskajütentürschlüsselbrettbefestigungsschraube: "
+            "ein Film über sehr lange Wörter und die Menschen, die sie schreiben",
             "Tonangeln im Sturm",
             "Super 8 selbst entwickeln",
         ),
@@ -249,7 +251,7 @@ def _detail(source: _Channel, title: str, lap: int, place: int, now: datetime, d
         uuid=uuid,
         url=f"{base}/w/{uuid}",
         title=title if lap == 0 else f"{title} ({'second' if lap == 1 else 'third'} cut)",
-        description=f"{title}.\n\n{source.description}\n\nRecorded on location. Corrections and questions are welcome below the video at its origin.",
+        description=f"{title}.\n\n{source.description}\n\nRecorded on location. Corrections are welcome at its origin.",
         duration=duration,
         published_at=now - age,
         views=int(dice.paretovariate(0.6) * 40),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from litestar import Response, get, post
-from litestar.params import Parameter
+from litestar.params import PathParameter
 
 from appliance.domain.channel import WhenGone
 from appliance.domain.units import ChannelId
@@ -15,7 +15,7 @@ from web.pages.show import Asked, block, fields, go, missing, services, show
 from web.services import Services
 from web.views import channel as views
 
-Ident = Annotated[str, Parameter(max_length=64)]
+Ident = Annotated[str, PathParameter(max_length=64)]
 GONE = ("No such channel", "It may have been left already. Followed channels are on the channels page.")
 
 

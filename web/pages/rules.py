@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated
 
 from litestar import Response, get, post
-from litestar.params import Parameter
+from litestar.params import PathParameter
 
 from appliance.domain.plan import Plan, Rule
 from appliance.domain.units import ChannelId, RuleId
@@ -18,7 +18,7 @@ from web.pages.show import Asked, disk, go, missing, services, show
 from web.services import Services
 from web.views import rule_form, rules
 
-Ident = Annotated[str, Parameter(max_length=64)]
+Ident = Annotated[str, PathParameter(max_length=64)]
 GONE = ("No such rule", "It may have been deleted. The rules in force are on the rules page.")
 
 

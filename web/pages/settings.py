@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from litestar import Response, get, post
-from litestar.params import Parameter
+from litestar.params import PathParameter
 
 from appliance.errors import BadInput
 from appliance.store import logins
@@ -14,7 +14,7 @@ from web.pages.show import Asked, fields, gate, go, missing, services, show, sou
 from web.services import Source
 from web.views import settings as views
 
-Ident = Annotated[str, Parameter(max_length=64)]
+Ident = Annotated[str, PathParameter(max_length=64)]
 
 
 @get("/settings", include_in_schema=False)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from litestar import Response, get, post
-from litestar.params import Parameter
+from litestar.params import PathParameter
 
 from appliance.domain.pin import PinState, Wish
 from appliance.domain.shelf import NotPlayable, Playable
@@ -18,7 +18,7 @@ from web.pages.show import Asked, fields, go, missing, services, show
 from web.services import Services
 from web.views import home, shelf, video, words
 
-Ident = Annotated[str, Parameter(max_length=64)]
+Ident = Annotated[str, PathParameter(max_length=64)]
 GONE = ("No such video", "It may belong to a channel that is no longer followed. Search for it on the videos page.")
 OPENING = 2.0
 """Seconds a page waits for what a held video's files are called."""

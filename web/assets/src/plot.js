@@ -44,7 +44,7 @@ function draw(place, data) {
     {
       width: place.clientWidth,
       height: HEIGHT,
-      padding: [8, 0, 0, 0],
+      padding: [8, 26, 0, 0],
       legend: { show: false },
       cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
       scales: { x: { time: true, range: (_, low, high) => [low - 43200, high + 43200] }, y: { range: (_, low, high) => span(low, high) } },

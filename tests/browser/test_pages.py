@@ -1,0 +1,184 @@
+"""Every page in a real browser: nothing complains, nothing overflows, everything has a name; and a picture of each.
+
+Pictures go to ``tests/artifacts``; with ``SCREENSHOTS=docs`` the README's go to ``docs/screenshots``.
+"""
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page
+
+from appliance.domain.catalogue import VideoFilter
+from appliance.domain.pin import PinState
+from appliance.store import channels, lists
+from tests.browser.chromium import Scheme, Tab, chromium, tab
+from tests.browser.house import House, house
+from tests.browser.sample import Amount
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+
+ROOT = Path(__file__).resolve().parents[2]
+PICTURES = ROOT / "tests" / "artifacts" / "pages"
+DOCS = ROOT / "docs" / "screenshots"
+
+FAULTS = """() => {
+  const faults = [];
+  const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+  if (wide > 0) {
+    const out = [...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1
+      && !e.closest('.scroll')).slice(0, 3).map(e => `${e.tagName}.${e.className}`);
+    faults.push(`overflows by ${wide} px: ${out}`);
+  }
+  const named = 'input:not([type=hidden]), select, textarea, button, a, summary, progress';
+  for (const e of document.querySelectorAll(named)) {
+    const name = (e.labels?.length && [...e.labels].map(l => l.innerText).join(' ')) || e.getAttribute('aria-label')
+      || (e.getAttribute('aria-labelledby') && 'named') || e.textContent.trim();
+    if (!name) faults.push(`without a name: ${e.outerHTML.slice(0, 120)}`);
+  }
+  for (const e of document.querySelectorAll('img')) if (!e.hasAttribute('alt')) faults.push('image without alt');
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let n = walker.nextNode(); n; n = walker.nextNode()) {
+    const e = n.parentElement;
+    if (!n.textContent.trim() || ['SCRIPT', 'STYLE', 'NOSCRIPT', 'OPTION'].includes(e.tagName)) continue;
+    const size = parseFloat(getComputedStyle(e).fontSize);
+    if (size < 14 && e.getClientRects().length) faults.push(`text of ${size} px: ${n.textContent.trim().slice(0, 40)}`);
+  }
+  const ids = [...document.querySelectorAll('[id]')].map(e => e.id);
+  for (const id of new Set(ids)) if (ids.filter(i => i === id).length > 1) faults.push(`id twice: ${id}`);
+  if (document.querySelectorAll('h1').length !== 1) faults.push('not exactly one h1');
+  if (!document.title.includes('Seedkeep')) faults.push('no title');
+  return faults;
+}"""
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    assert (ROOT / "web/static/dist/manifest.json").is_file(), "the front end is not built: make assets"
+    async with chromium() as started:
+        yield started
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def full(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+    async with house(tmp_path_factory.mktemp("full"), Amount.MUCH) as opened:
+        yield opened
+
+
+async def _places(opened: House) -> dict[str, str]:
+    """Return every page by the name of its picture."""
+    read = opened.services.store.read
+    places = {
+        "home": "",
+        "channels": "channels",
+        "videos": "videos",
+        "rules": "rules",
+        "rule-new": "rules/new",
+        "bandwidth": "bandwidth",
+        "settings": "settings",
+    }
+    followed = await read(channels.every)
+    if followed:
+        places["channel"] = f"channels/{followed[0].id}"
+        places["rule"] = "rules/recent"
+    for state in (PinState.PINNED, PinState.PINNING, PinState.FAILED):
+        found = (await read(lists.page, VideoFilter(pin_state=state, limit=1))).items
+        if found:
+            places[f"video-{state.value}"] = f"videos/{found[0].id}"
+    return places
+
+
+async def _faults(opened: Tab) -> list[str]:
+    found = [*opened.complaints, *await opened.page.evaluate(FAULTS)]
+    opened.complaints.clear()
+    return found
+
+
+async def _picture(page: Page, name: str) -> None:
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    await page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
+
+
+VIEWS: list[tuple[Amount, int, Scheme]] = [
+    (Amount.MUCH, 1280, "light"),
+    (Amount.MUCH, 1280, "dark"),
+    (Amount.MUCH, 390, "light"),
+    (Amount.MUCH, 390, "dark"),
+    (Amount.EMPTY, 1280, "light"),
+    (Amount.EMPTY, 390, "dark"),
+    (Amount.LITTLE, 1280, "dark"),
+    (Amount.LITTLE, 390, "light"),
+]
+
+
+@pytest.mark.parametrize(("amount", "width", "scheme"), VIEWS)
+async def test_every_page_is_whole(
+    browser: Browser, full: House, tmp_path: Path, amount: Amount, width: int, scheme: Scheme
+) -> None:
+    async def look(opened: House) -> None:
+        async with tab(browser, opened, width=width, scheme=scheme) as seen:
+            faults = {}
+            for name, place in (await _places(opened)).items():
+                answer = await seen.page.goto(f"{opened.url}/{place}", wait_until="load")
+                assert answer is not None
+                assert answer.status == 200
+                if name in ("home", "bandwidth") and amount is not Amount.EMPTY:
+                    await seen.page.wait_for_selector(".u-wrap canvas")
+                await _picture(seen.page, f"{amount.value}-{name}-{width}-{scheme}")
+                faults[name] = await _faults(seen)
+            assert {name: found for name, found in faults.items() if found} == {}
+
+    if amount is Amount.MUCH:
+        await look(full)
+    else:
+        async with house(tmp_path, amount) as opened:
+            await look(opened)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+async def test_the_ways_in_are_whole(browser: Browser, full: House, tmp_path: Path, width: int) -> None:
+    async with house(tmp_path, Amount.EMPTY, set_up=False) as fresh, tab(browser, fresh, width=width) as seen:
+        await seen.page.goto(fresh.url)
+        assert seen.page.url.endswith("/setup")
+        await _picture(seen.page, f"setup-{width}-light")
+        assert await _faults(seen) == []
+    async with tab(browser, full, width=width, known=False, scheme="dark") as seen:
+        await seen.page.goto(f"{full.url}/rules")
+        assert "/login?next=" in seen.page.url
+        await _picture(seen.page, f"login-{width}-dark")
+        assert await _faults(seen) == []
+
+
+async def test_what_is_not_there_is_said_in_plain_words(browser: Browser, full: House) -> None:
+    async with tab(browser, full, width=390) as seen:
+        for place, words in (
+            ("nowhere", "Nothing here"),
+            ("channels/none", "No such channel"),
+            ("videos/x", "No such"),
+        ):
+            answer = await seen.page.goto(f"{full.url}/{place}")
+            assert answer is not None
+            assert answer.status == 404
+            assert words in await seen.page.inner_text("h1")
+            assert [fault for fault in await _faults(seen) if "404" not in fault] == []
+        await _picture(seen.page, "error-390-light")
+
+
+@pytest.mark.skipif(os.environ.get("SCREENSHOTS") != "docs", reason="pictures for the README only when asked for")
+async def test_pictures_for_the_readme(browser: Browser, full: House) -> None:
+    DOCS.mkdir(parents=True, exist_ok=True)
+    places = await _places(full)
+    shown = {"home": "home", "videos": "videos", "video": "video-pinned", "rules": "rules", "channels": "channels"}
+    schemes: tuple[Scheme, ...] = ("light", "dark")
+    for scheme in schemes:
+        async with tab(browser, full, width=1280, height=860, scheme=scheme) as seen:
+            for name, place in shown.items():
+                await seen.page.goto(f"{full.url}/{places[place]}", wait_until="load")
+                await seen.page.wait_for_timeout(4000 if name == "home" else 600)
+                await seen.page.screenshot(path=DOCS / f"{name}-{scheme}.png")
+        async with tab(browser, full, width=390, height=844, scheme=scheme) as seen:
+            await seen.page.goto(full.url, wait_until="load")
+            await seen.page.wait_for_timeout(4000)
+            await seen.page.screenshot(path=DOCS / f"home-phone-{scheme}.png")

@@ -1,0 +1,295 @@
+"""What a person does with the pages, in a real browser: way in, follow, pin, rules, limits, settings, playing."""
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, expect
+
+from appliance.domain.catalogue import VideoFilter, VideoLine
+from appliance.domain.pin import PinState, Wish
+from appliance.domain.plan import RuleKind
+from appliance.domain.units import ByteCount, RuleId, VideoId
+from appliance.host.ffmpeg import find_ffmpeg
+from appliance.settings import Web
+from appliance.store import channels, lists, logins, pins, rules, videos
+from tests.browser.chromium import chromium, tab
+from tests.browser.house import CODE, PASSWORD, House, house, media
+from tests.browser.sample import Amount
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+
+
+ADVANCES = """() => new Promise(resolve => {
+  const video = document.getElementById('player');
+  video.addEventListener('timeupdate', () => video.currentTime > 0.5 && resolve(video.currentTime));
+})"""
+"""Waits until the player's time has moved on, and answers it."""
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as started:
+        yield started
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def home(tmp_path: Path) -> AsyncIterator[House]:
+    async with house(tmp_path, Amount.LITTLE) as opened:
+        yield opened
+
+
+async def first(opened: House, state: PinState | None) -> VideoLine:
+    page = await opened.services.store.read(lists.page, VideoFilter(limit=100))
+    return next(line for line in page.items if line.pin_state is state)
+
+
+async def test_a_box_is_made_ones_own_with_the_printed_code(browser: Browser, tmp_path: Path) -> None:
+    async with house(tmp_path, Amount.EMPTY, set_up=False) as fresh, tab(browser, fresh) as seen:
+        page = seen.page
+        await page.goto(fresh.url)
+        await expect(page).to_have_url(f"{fresh.url}/setup")
+        wrong = ((CODE, "another password", "not the same"), ("guess", PASSWORD, "not the set-up code"))
+        for code, again, words in wrong:
+            await page.get_by_label("Set-up code").fill(code)
+            await page.get_by_label("New password").fill(PASSWORD)
+            await page.get_by_label("The same again").fill(again)
+            await page.get_by_role("button", name="Begin").click()
+            await expect(page.get_by_role("alert")).to_contain_text(words)
+        await page.get_by_label("Set-up code").fill(CODE)
+        await page.get_by_label("New password").fill(PASSWORD)
+        await page.get_by_label("The same again").fill(PASSWORD)
+        await page.get_by_label("Screens on this network play").uncheck()
+        await page.get_by_role("button", name="Begin").click()
+        await expect(page.get_by_role("status").first).to_contain_text("This box is yours")
+        assert fresh.book.current.web.play_without_login is False
+        await page.get_by_role("button", name="Log out").first.click()
+        await expect(page).to_have_url(f"{fresh.url}/login")
+        await page.goto(f"{fresh.url}/rules")
+        await page.get_by_label("Password").fill("not the password")
+        await page.get_by_role("button", name="Log in").click()
+        await expect(page.get_by_role("status")).to_contain_text("not the password")
+        await page.get_by_label("Password").fill(PASSWORD)
+        await page.get_by_role("button", name="Log in").click()
+        await expect(page).to_have_url(f"{fresh.url}/rules")
+
+
+async def test_a_login_never_leads_to_another_site(browser: Browser, home: House) -> None:
+    async with tab(browser, home, known=False) as seen:
+        await seen.page.goto(f"{home.url}/login?next=//elsewhere.example/")
+        await seen.page.get_by_label("Password").fill(PASSWORD)
+        await seen.page.get_by_role("button", name="Log in").click()
+        await expect(seen.page).to_have_url(f"{home.url}/")
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+async def test_following_says_at_once_what_came_of_it(browser: Browser, home: House, scripts: bool) -> None:
+    async with tab(browser, home, scripts=scripts) as seen:
+        page = seen.page
+        await page.goto(f"{home.url}/channels")
+        field = page.get_by_label("Address of a channel")
+        await field.fill("https://nowhere.example/c/x")
+        await page.get_by_role("button", name="Follow").click()
+        await expect(page.locator("#follow")).to_contain_text("There is no PeerTube channel at this address.")
+        await expect(page.locator("#follow")).to_contain_text("copy its address")
+        await expect(field).to_have_value("https://nowhere.example/c/x")
+        await field.fill("@films@tube.harbour.example")
+        await page.get_by_role("button", name="Follow").click()
+        if scripts:
+            await expect(page.locator("#follow")).to_contain_text("Harbour Films is followed.")
+            await expect(field).to_have_value("")
+            assert [c for c in seen.complaints if "422" not in c] == []
+        else:
+            await expect(page).to_have_url(f"{home.url}/channels/harbour?said=followed")
+
+
+async def test_a_page_shows_what_changed_without_being_asked(browser: Browser, home: House) -> None:
+    store = home.services.store
+    async with tab(browser, home) as seen:
+        await seen.page.goto(home.url)
+        await expect(seen.page.get_by_role("heading", level=1)).to_have_text("Keeping 1 video")
+        arriving = await first(home, PinState.PINNING)
+        pin = await store.read(pins.one, arriving.id)
+        assert pin is not None
+        done = replace(pin, state=PinState.PINNED, done=pin.size, pinned_at=home.services.clock.now())
+        await store.promise(pins.put, done)
+        await expect(seen.page.get_by_role("heading", level=1)).to_have_text("Keeping 2 videos", timeout=10_000)
+        await expect(seen.page.locator(".u-wrap")).to_have_count(1)
+        assert seen.complaints == []
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+async def test_a_video_is_pinned_and_barred_by_hand(browser: Browser, home: House, scripts: bool) -> None:
+    line = await first(home, None)
+    async with tab(browser, home, scripts=scripts) as seen:
+        page = seen.page
+        await page.goto(f"{home.url}/videos/{line.id}")
+        await page.get_by_role("button", name="Pin it").click()
+        await expect(page.get_by_role("status").first).to_contain_text("Pinned by hand")
+        assert await _wish(home, line.id) is Wish.PIN
+        await page.get_by_role("button", name="Take the hand pin back").click()
+        await expect(page.get_by_role("status").first).to_contain_text("The rules decide")
+        await page.get_by_text("Never keep it…").click()
+        await page.get_by_role("button", name="Never keep it").click()
+        await expect(page.get_by_role("status").first).to_contain_text("Never kept again")
+        assert await _wish(home, line.id) is Wish.NEVER
+
+
+async def _wish(opened: House, ident: VideoId) -> Wish | None:
+    record = await opened.services.store.read(videos.one, ident)
+    assert record is not None
+    return record.wish
+
+
+async def test_a_rule_is_made_changed_and_deleted(browser: Browser, home: House) -> None:
+    async with tab(browser, home) as seen:
+        page = seen.page
+        await page.goto(f"{home.url}/rules/new")
+        await page.get_by_label("Name").fill("  Films,   small ")
+        await page.get_by_label("Most viewed").check()
+        await page.get_by_label("Harbour Films").check()
+        await page.get_by_label("Size in GB").fill("twelve")
+        await page.get_by_label("Kept for").fill("90")
+        await page.get_by_label("Published in the last").fill("30")
+        await page.get_by_role("button", name="Save").click()
+        await expect(page.get_by_role("alert")).to_contain_text("Write a number")
+        await expect(page.get_by_label("Size in GB")).to_have_value("twelve")
+        await page.get_by_label("Size in GB").fill("12,5")
+        await page.get_by_role("button", name="Save").click()
+        await expect(page.get_by_role("alert")).to_contain_text("shorter than the shortest")
+        await page.get_by_label("Kept for").fill("7")
+        await page.get_by_role("button", name="Save").click()
+        await expect(page.get_by_role("heading", name="Films, small")).to_be_visible()
+        made = next(r for r in await home.services.store.read(rules.every) if r.name == "Films, small")
+        followed = await home.services.store.read(channels.every)
+        assert (made.kind, made.budget, made.budget_share) == (RuleKind.MOST_VIEWED, ByteCount(12_500_000_000), None)
+        assert made.channels == frozenset({followed[0].id})
+        await page.get_by_role("link", name="Change Films, small").click()
+        await page.get_by_text("Delete this rule…").click()
+        await page.get_by_role("button", name="Yes, delete the rule").click()
+        await expect(page.get_by_role("status").first).to_contain_text("deleted")
+        assert [r.id for r in await home.services.store.read(rules.every)] == [RuleId("recent")]
+
+
+async def test_limits_are_set_and_what_is_fixed_outside_is_locked(browser: Browser, home: House) -> None:
+    async with tab(browser, home) as seen:
+        page = seen.page
+        await page.goto(f"{home.url}/bandwidth")
+        await page.get_by_label("Upload to the internet").fill("much")
+        await page.get_by_role("button", name="Save").click()
+        await expect(page.get_by_role("alert")).to_contain_text("Write a number")
+        await page.get_by_label("Upload to the internet").fill("1.5")
+        await page.get_by_label("Download from the internet").fill("0")
+        await page.get_by_role("button", name="Save").click()
+        await expect(page.get_by_role("status").first).to_contain_text("in force")
+        assert home.book.current.bandwidth.upload == 1_500_000
+        assert home.book.current.bandwidth.download == 0
+        await page.goto(f"{home.url}/settings")
+        await expect(page.get_by_label("Port", exact=True)).to_be_disabled()
+        await expect(page.get_by_label("DHT Find peers")).to_be_disabled()
+        await page.get_by_label("Local peer discovery").uncheck()
+        await page.get_by_label("Videos at once").fill("5")
+        await page.get_by_role("button", name="Save settings").click()
+        await expect(page.get_by_role("status").first).to_contain_text("Saved")
+        assert (home.book.current.swarm.lsd, home.book.current.pin.at_once) == (False, 5)
+        assert home.book.current.swarm.dht is True
+
+
+async def test_a_token_is_shown_once_and_revoked(browser: Browser, home: House) -> None:
+    async with tab(browser, home) as seen:
+        page = seen.page
+        await page.goto(f"{home.url}/settings")
+        await page.get_by_label("Name", exact=True).fill("Living room")
+        await page.get_by_role("button", name="Create").click()
+        secret = await page.locator(".secret").inner_text()
+        assert secret.startswith("sk_")
+        await page.goto(f"{home.url}/settings")
+        assert secret not in await page.content()
+        await page.get_by_role("button", name="Revoke Living room").click()
+        await expect(page.get_by_role("status").first).to_contain_text("works no longer")
+        assert await home.services.store.read(logins.tokens) == ()
+
+
+async def test_what_an_origin_writes_stays_text(browser: Browser, home: House) -> None:
+    evil = "<img src=x onerror=alert(1)></script><b>" + "長" * 200 + "\u202e"
+    line = await first(home, PinState.PINNED)
+    record = await home.services.store.read(videos.one, line.id)
+    assert record is not None
+    summary = replace(record.summary, title=evil, description=evil * 3, tags=(evil,), url="javascript:alert(1)")
+    await home.services.store.write(videos.put_summary, summary, home.services.clock.now())
+    async with tab(browser, home, width=390) as seen:
+        for place in ("", "videos", f"videos/{line.id}", "rules"):
+            await seen.page.goto(f"{home.url}/{place}")
+            assert await seen.page.locator("img[src=x], main b b, a[href^=javascript]").count() == 0
+            wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+            assert await seen.page.evaluate(wide) <= 0
+        assert seen.complaints == []
+
+
+async def test_pages_work_below_a_base_path(browser: Browser, tmp_path: Path) -> None:
+    async with house(tmp_path, Amount.LITTLE) as opened, tab(browser, opened) as seen:
+        opened.book.current = msgspec.structs.replace(opened.book.current, web=Web(base_path="/box"))
+        page = seen.page
+        await page.goto(f"{opened.url}/box/")
+        await page.get_by_role("link", name="Channels").first.click()
+        await expect(page).to_have_url(f"{opened.url}/box/channels")
+        await page.get_by_role("link", name="Harbour Films").click()
+        await page.get_by_role("button", name="Pause").click()
+        await expect(page.get_by_role("status").first).to_contain_text("Paused")
+        assert page.url.startswith(f"{opened.url}/box/channels/")
+        colour = "getComputedStyle(document.querySelector('.rail')).backgroundColor"
+        assert await page.evaluate(colour) == "rgb(18, 41, 31)"
+        assert seen.complaints == []
+
+
+async def test_a_held_video_plays(browser: Browser, tmp_path: Path) -> None:
+    stream = tmp_path / "stream"
+    await asyncio.to_thread(_film, stream)
+
+    async def shown(scope: Any, receive: Any, send: Any) -> None:
+        name = str(scope["path"]).rpartition("/")[2]
+        if not (stream / name).is_file():
+            await media(scope, receive, send)
+            return
+        body = (stream / name).read_bytes()
+        kind = b"application/vnd.apple.mpegurl" if name.endswith("m3u8") else b"video/mp2t"
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", kind)]})
+        await send({"type": "http.response.body", "body": body})
+
+    async with house(tmp_path, Amount.LITTLE, shown=shown) as opened, tab(browser, opened) as seen:
+        held, other = await first(opened, PinState.PINNED), await first(opened, None)
+        await seen.page.goto(f"{opened.url}/videos/{held.id}")
+        await seen.page.evaluate("document.getElementById('player').play()")
+        assert await asyncio.wait_for(seen.page.evaluate(ADVANCES), 10) > 0.5
+        # What is not here is asked for only when a person presses play.
+        asked: list[str] = []
+        seen.page.on("request", lambda request: asked.append(request.url))
+        await seen.page.goto(f"{opened.url}/videos/{other.id}", wait_until="load")
+        assert [address for address in asked if "/media/" in address] == []
+        await seen.page.get_by_role("button", name="Play now").click()
+        assert await asyncio.wait_for(seen.page.evaluate(ADVANCES), 10) > 0.5
+        assert seen.complaints == []
+
+
+def _film(folder: Path) -> None:
+    """Make four seconds of HLS: a picture that moves, and a tone."""
+    folder.mkdir()
+    made = subprocess.run(
+        [
+            *(str(find_ffmpeg()), "-loglevel", "error"),
+            *("-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=4"),
+            *("-f", "lavfi", "-i", "sine=frequency=330:duration=4"),
+            *("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "50", "-c:a", "aac"),
+            *("-hls_time", "2", "-hls_playlist_type", "vod", str(folder / "master.m3u8")),
+        ],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert made.returncode == 0, made.stderr
