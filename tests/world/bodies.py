@@ -31,7 +31,24 @@ def rewritten(body: bytes, content_type: str, addresses: Mapping[str, str]) -> b
 def torrent_at(torrent: bytes, addresses: Mapping[str, str]) -> bytes:
     """Return a ``.torrent`` whose trackers and web seeds have the new addresses; ``info`` and its hash stay."""
     parts: dict[bytes, Any] = lt.bdecode(torrent)
-    return bytes(lt.bencode({k: v if k == b"info" else _moved(v, addresses) for k, v in parts.items()}))
+    return bencode({k: v if k == b"info" else _moved(v, addresses) for k, v in parts.items()})
+
+
+def bencode(value: object) -> bytes:
+    """Return a value as BEP 3 writes it; text as UTF-8."""
+    match value:
+        case bytes():
+            return b"%d:%s" % (len(value), value)
+        case str():
+            return bencode(value.encode())
+        case int():
+            return b"i%de" % value
+        case list():
+            return b"l%se" % b"".join(map(bencode, value))
+        case dict():
+            named = {k.encode() if isinstance(k, str) else k: v for k, v in value.items()}
+            return b"d%se" % b"".join(bencode(k) + bencode(named[k]) for k in sorted(named))
+    raise TypeError(f"{type(value)} cannot be bencoded")
 
 
 def _moved(value: Any, addresses: Mapping[str, str]) -> Any:
@@ -45,7 +62,7 @@ def _moved(value: Any, addresses: Mapping[str, str]) -> Any:
 
 def info_hash(torrent: bytes) -> bytes:
     """Return the 20 bytes of a v1 info-hash (BEP 3)."""
-    return hashlib.sha1(lt.bencode(lt.bdecode(torrent)[b"info"])).digest()
+    return hashlib.sha1(bencode(lt.bdecode(torrent)[b"info"])).digest()
 
 
 def json_etag(body: bytes) -> str:

@@ -89,7 +89,9 @@ class Catalogue:
 
     def add(self, name: str, title: str, many: int) -> None:
         number = self.next_number()
-        channel = self.channels[name] = Channel(number, name, channel_json(number, name, title, self.base), many, self.base)
+        channel = self.channels[name] = Channel(
+            number, name, channel_json(number, name, title, self.base), many, self.base
+        )
         for n in range(many):
             facts = channel.facts(n)
             for key in (facts.uuid, short_uuid(facts.uuid), str(facts.number)):

@@ -160,7 +160,7 @@ class Server:
                 task.cancel()
             self._loop.run_until_complete(asyncio.gather(*self._tasks, return_exceptions=True))
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-            self._loop.run_until_complete(asyncio.sleep(0))
+            self._loop.run_until_complete(asyncio.sleep(0.005))
             self._loop.close()
 
     def _door(self, door: int) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]:
@@ -248,7 +248,11 @@ class Server:
         elif fault.after < 0:
             body = bytes(b ^ 0xFF for b in body)
         else:
-            body = body[: fault.after] + bytes(b ^ 0xFF for b in body[fault.after : fault.after + 1]) + body[fault.after + 1 :]
+            body = (
+                body[: fault.after]
+                + bytes(b ^ 0xFF for b in body[fault.after : fault.after + 1])
+                + body[fault.after + 1 :]
+            )
         return Reply(200, headers, body, reply.ranges)
 
     async def _flood(self, request: Request, fault: Fault, visit: Visit, writer: asyncio.StreamWriter) -> None:
@@ -319,7 +323,8 @@ class Server:
 
 
 def _listening(host: str, port: int) -> socket.socket:
-    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # said aloud, or asyncio leaves Nagle on
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.bind((host, port))
     sock.listen(256)

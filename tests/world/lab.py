@@ -88,7 +88,9 @@ class Host:
         self._space, self._core, self._port = space, core, port
         self._running: list[subprocess.Popen[str]] = []
 
-    def run(self, *command: str | Path, env: dict[str, str] | None = None, **options: object) -> "subprocess.Popen[str]":
+    def run(
+        self, *command: str | Path, env: dict[str, str] | None = None, **options: object
+    ) -> "subprocess.Popen[str]":
         """Start a program on this host. It is ended with the lab, or with this process. Output goes where ours goes
         unless ``stdout`` and ``stderr`` say otherwise, as in ``subprocess.Popen``."""
         whole = self._space.command(["setpriv", "--pdeathsig", "KILL", *map(str, command)])

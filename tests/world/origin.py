@@ -10,8 +10,6 @@ import threading
 import time
 import uuid as uuids
 from collections import deque
-from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from types import TracebackType
@@ -26,7 +24,7 @@ from tests.world.http import Reply, Request, Server, Visit
 from tests.world.media import Made
 from tests.world.published import PROBLEM, Published, json_reply
 from tests.world.recorded import Recorded, Tape, as_query
-from tests.world.shapes import Json, VideoFacts, dumps, short_uuid
+from tests.world.shapes import Json, VideoFacts, dumps
 from tests.world.tracker import Tracker
 
 _LIMIT, _WINDOW_SECONDS = 50, 10.0
@@ -186,7 +184,7 @@ class Origin:
     @property
     def media_bytes(self) -> int:
         """Bytes of media that left."""
-        return sum(v.sent for v in self.log if v.path.endswith(_MEDIA))
+        return sum(v.sent for v in self.log if v.path.endswith(_MEDIA) and v.status in (200, 206))
 
     @property
     def api_requests(self) -> int:
@@ -364,7 +362,9 @@ class Origin:
             return Reply(404, {"Content-Type": PROBLEM}, recorded.read(f"api/errors/{kind}-404.json"))
         if path.startswith("/api/"):
             return Reply(400, {"Content-Type": "application/json; charset=utf-8"})
-        return Reply(404, {"Content-Type": PROBLEM}, dumps({"title": "Not Found", "detail": "Not found", "status": 404}))
+        return Reply(
+            404, {"Content-Type": PROBLEM}, dumps({"title": "Not Found", "detail": "Not found", "status": 404})
+        )
 
 
 class _Scope:

@@ -8,10 +8,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
-import libtorrent as lt
-
 from tests.world import recorded
-from tests.world.bodies import json_etag
+from tests.world.bodies import bencode, info_hash, json_etag
 from tests.world.http import Reply
 from tests.world.media import Layout, Made, MadeFile
 from tests.world.shapes import (
@@ -144,19 +142,15 @@ class Published:
 
     def info_hashes(self) -> list[bytes]:
         """Return the info-hashes that the tracker knows."""
-        return [] if self.gone else [self._hash(t) for t in self._torrents.values()]
+        return [] if self.gone else [info_hash(t) for t in self._torrents.values()]
 
     def info_hash(self, resolution: int) -> str:
         """Return the info-hash of one rendition in hex."""
-        return self._hash(self.torrent(resolution)).hex()
+        return info_hash(self.torrent(resolution)).hex()
 
     def torrent(self, resolution: int) -> bytes:
         """Return the ``.torrent`` of one rendition."""
         return self._torrents[self._names[self.made.at(resolution).stem]]
-
-    @staticmethod
-    def _hash(torrent: bytes) -> bytes:
-        return hashlib.sha1(lt.bencode(lt.bdecode(torrent)[b"info"])).digest()
 
     def _torrent(self, file: MadeFile) -> bytes:
         info: dict[str, object] = {
@@ -179,7 +173,7 @@ class Published:
             "info": info,
             "url-list": [f"{self.base}{self._path(file)}"],
         }
-        return bytes(lt.bencode(parts))
+        return bencode(parts)
 
     def _path(self, file: MadeFile) -> str:
         match self.made.recipe.layout:
@@ -219,7 +213,9 @@ class Published:
         if self.made.recipe.layout is Layout.WEB:
             return detail_json(self.facts, self.base, [], files)
         names = self._names
-        return detail_json(self.facts, self.base, files, [], self.folder + names["master"], self.folder + names["sha256"])
+        return detail_json(
+            self.facts, self.base, files, [], self.folder + names["master"], self.folder + names["sha256"]
+        )
 
     def master(self) -> str:
         """Return the master playlist as PeerTube writes it."""
@@ -267,7 +263,11 @@ class Published:
         """Answer a static path, None where it is not one of this video (any more)."""
         name = path.rpartition("/")[2]
         if path.startswith("/lazy-static/video-captions/") and self.gone != "deleted":
-            return static_reply(VTT.encode(), _TYPES[".vtt"]) if name.removesuffix(".vtt") in self.captions.values() else None
+            return (
+                static_reply(VTT.encode(), _TYPES[".vtt"])
+                if name.removesuffix(".vtt") in self.captions.values()
+                else None
+            )
         if self.gone or self.facts.state != 1:
             return None
         if path.startswith(("/lazy-static/torrents/", "/download/torrents/")):
@@ -295,7 +295,10 @@ class Published:
         yield from ((f"{f.stem}.m3u8", f.playlist) for f in self.made.files if f.playlist)
         for stem in self.captions.values():
             seconds = self.made.recipe.seconds
-            yield f"{stem}.m3u8", (
-                f"#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:{seconds}\n#EXT-X-MEDIA-SEQUENCE:0\n#EXTINF:{seconds},\n"
-                f"{self.base}/lazy-static/video-captions/{stem}.vtt\n#EXT-X-ENDLIST\n"
+            yield (
+                f"{stem}.m3u8",
+                (
+                    f"#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:{seconds}\n#EXT-X-MEDIA-SEQUENCE:0\n#EXTINF:{seconds},\n"
+                    f"{self.base}/lazy-static/video-captions/{stem}.vtt\n#EXT-X-ENDLIST\n"
+                ),
             )

@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
-import libtorrent as lt
+from tests.world.bodies import bencode
 
 INTERVAL_SECONDS = 600
 
@@ -41,19 +41,19 @@ class Tracker:
         fields = {k: unquote_to_bytes(v.replace("+", " ")) for k, _, v in (f.partition("=") for f in query.split("&"))}
         info_hash = fields.get("info_hash", b"")
         if len(info_hash) != 20:
-            return _bencode({"failure reason": "invalid info_hash"})
+            return bencode({"failure reason": "invalid info_hash"})
         port, left = _number(fields.get("port")), _number(fields.get("left"))
         event, known = fields.get("event", b"").decode("latin-1"), self.public or info_hash in self.known
         self.log.append(Announce(info_hash.hex(), client, port, event, left, known, time.monotonic()))
         if not known:
-            return _bencode({"failure reason": f"Unknown infoHash {info_hash.hex()} requested by ip {client}"})
+            return bencode({"failure reason": f"Unknown infoHash {info_hash.hex()} requested by ip {client}"})
         peers = self._peers[info_hash]
         if event == "stopped":
             peers.pop((client, port), None)
         else:
             peers[client, port] = left
         seeds = sum(not left for left in peers.values())
-        return _bencode(
+        return bencode(
             {
                 "complete": seeds,
                 "incomplete": len(peers) - seeds,
@@ -78,7 +78,3 @@ def _number(text: bytes | None) -> int:
 
 def _compact(peer: tuple[str, int]) -> bytes:
     return socket.inet_aton(peer[0]) + struct.pack(">H", peer[1])
-
-
-def _bencode(answer: dict[str, str | int | bytes]) -> bytes:
-    return bytes(lt.bencode(answer))
