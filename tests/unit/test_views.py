@@ -1,0 +1,346 @@
+"""What pages say: numbers, times, states, the tray, traffic, rules as forms, and the colours they stand in."""
+
+import json
+import re
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appliance.domain.catalogue import VideoLine, VideoPage, VideoSort
+from appliance.domain.channel import Trouble
+from appliance.domain.pin import PinState, Wish
+from appliance.domain.plan import Decision, Disk, Reason, ReasonCode, Rule, RuleKind, Verdict
+from appliance.domain.traffic import TrafficClass
+from appliance.domain.units import ByteCount, ChannelId, Origin, RuleId, VideoId, video_id
+from appliance.domain.video import Upstream
+from appliance.settings import Settings
+from policies.explain import sentence
+from web.pages import theatre
+from web.services import Option, Source
+from web.views import disk, rule_form, settings, shelf, states, traffic, video, words
+
+NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
+WEB = Path(theatre.__file__).resolve().parent.parent
+GB = 10**9
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [
+        (0, "0 bytes"),
+        (1, "1 byte"),
+        (999, "999 bytes"),
+        (1000, "1 kB"),
+        (1_449, "1.4 kB"),
+        (999_949, "1 MB"),
+        (99_940_000, "99.9 MB"),
+        (123_456_789, "123 MB"),
+        (999_600_000, "1 GB"),
+        (1_400_000_000, "1.4 GB"),
+        (10**18, "1,000 PB"),
+    ],
+)
+def test_sizes_are_read_in_three_digits(count: int, shown: str) -> None:
+    assert words.size(count).replace("\u00a0", " ") == shown
+
+
+@given(st.integers(min_value=0, max_value=10**17))
+def test_a_size_is_never_longer_than_a_tile(count: int) -> None:
+    assert len(words.size(count)) <= 9
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(0, "0:00"), (247, "4:07"), (3600, "1:00:00"), (3729, "1:02:09"), (-5, "0:00")]
+)
+def test_durations_are_shown_as_players_do(seconds: int, shown: str) -> None:
+    assert words.length(seconds) == shown
+
+
+def test_times_are_told_from_now() -> None:
+    def ago(**back: float) -> str:
+        return words.ago(NOW - timedelta(**back), NOW).replace("\u00a0", " ")
+
+    assert [ago(seconds=10), ago(minutes=1), ago(hours=5), ago(days=1), ago(days=45), ago(days=800)] == [
+        "just now",
+        "1 minute ago",
+        "5 hours ago",
+        "1 day ago",
+        "45 days ago",
+        "2 years ago",
+    ]
+    assert words.ago(None, NOW) == "never"
+    assert words.ahead(NOW - timedelta(hours=1), NOW) == "now"
+    assert words.ahead(NOW + timedelta(minutes=38), NOW) == "in 38\u00a0minutes"
+
+
+def test_limits_say_what_none_and_zero_mean() -> None:
+    assert [words.limit(None), words.limit(0), words.limit(2_500_000)] == ["unlimited", "stopped", "2.5\u00a0MB/s"]
+
+
+def test_what_is_not_whole_never_shows_as_100_percent() -> None:
+    assert words.percent(999_999, 1_000_000) == "99\u00a0%"
+    assert words.percent(10, 10) == "100\u00a0%"
+
+
+@given(st.integers(1, 10**14), st.floats(0, 1), st.floats(0, 1), st.floats(0, 0.5), st.integers(0, 10**14))
+def test_a_tray_always_has_a_hundred_seeds(total: int, full: float, ours: float, floor: float, coming: int) -> None:
+    free = int(total * (1 - full))
+    used = int((total - free) * ours)
+    space = Disk(ByteCount(total), ByteCount(free), ByteCount(int(total * floor)), ByteCount(used))
+    tray = disk.tray(space, coming)
+    assert len(tray.cells) == disk.CELLS
+    assert used == 0 or "held" in tray.cells
+    assert sum(part.cells for part in tray.parts) == disk.CELLS
+
+
+def test_a_nearly_full_disk_says_so() -> None:
+    space = Disk(ByteCount(1000 * GB), ByteCount(51 * GB), ByteCount(50 * GB), ByteCount(900 * GB))
+    assert disk.tray(space).tight
+    assert "1 GB free to use" in disk.tray(space).sentence.replace("\u00a0", " ")
+
+
+def test_history_has_every_day_and_adds_up() -> None:
+    today = date(2026, 11, 21)
+    ledger = {
+        today: {TrafficClass.INTERNET_PEERS: (ByteCount(3 * GB), ByteCount(GB))},
+        today - timedelta(days=29): {TrafficClass.ORIGINS: (ByteCount(0), ByteCount(GB))},
+        today - timedelta(days=30): {TrafficClass.ORIGINS: (ByteCount(0), ByteCount(GB))},
+    }
+    seen = traffic.history(ledger, today)
+    assert (seen.up, seen.down, seen.ratio) == ("3\u00a0GB", "2\u00a0GB", "1.5")
+    assert len(seen.days) == 30
+    assert seen.days[0].name == "21 Nov"
+    plot = json.loads(seen.plot)
+    assert len(plot["days"]) == 30
+    assert {series["key"] for series in plot["series"]} == {"internet_peers", "origins"}
+    assert traffic.history({}, today).empty
+
+
+def _line(**changes: object) -> VideoLine:
+    plain: dict[str, object] = {
+        "id": video_id(Origin("tube.example"), "1"),
+        "title": "Tides",
+        "origin": "tube.example",
+        "channel_title": "Harbour",
+        "duration": 61,
+        "published_at": NOW - timedelta(days=3),
+        "views": 1,
+        "upstream": Upstream.PUBLISHED,
+        "thumbnail_url": "https://tube.example/x.jpg",
+        "decision": None,
+        "pin_state": None,
+        "done": ByteCount(0),
+        "size": ByteCount(0),
+        "wish": None,
+        "trouble": None,
+        "copies": None,
+    }
+    return VideoLine(**{**plain, **changes})  # type: ignore[arg-type]
+
+
+def test_a_card_never_names_an_address_outside_the_house() -> None:
+    for state in (None, *PinState):
+        card = video.card(_line(pin_state=state), NOW, sentence)
+        assert card.thumb is None or card.thumb.startswith("media/")
+        assert card.thumb is None or state is PinState.PINNED
+
+
+def test_every_state_of_a_pin_and_every_verdict_has_a_word_and_a_tone() -> None:
+    tones = {"good", "busy", "calm", "warn", "bad"}
+    badges = [states.pin_badge(state) for state in PinState] + [states.verdict_badge(v) for v in Verdict]
+    assert all(badge.word and badge.tone in tones and badge.hint.endswith(".") for badge in badges)
+    assert states.video_badge(PinState.PINNED, Verdict.RELEASE).word == "going"
+    assert states.video_badge(None, None).word == "skipped"
+
+
+def test_a_video_says_in_one_sentence_why() -> None:
+    chosen = Reason(
+        ReasonCode.CHOSEN, {"rule": "Recent", "rank": 2, "of": 9, "kind": "recent", "published": "2026-11-18"}
+    )
+    kept = Reason(ReasonCode.MIN_LIFETIME, {"rule": "Recent", "until": "2026-12-01T00:00:00Z"})
+    decision = Decision(VideoId("x"), Verdict.KEEP, (kept, chosen))
+    trouble = Trouble("no_space", "Waits for space on the disk.")
+    assert "Recent" in video.why(_line(decision=decision), sentence)
+    assert "number 2" in video.why(_line(decision=decision), sentence)
+    assert video.why(_line(decision=decision, pin_state=PinState.WAITING, trouble=trouble), sentence) == trouble.message
+    assert video.why(_line(wish=Wish.PIN), sentence) == "Pinned by hand."
+    assert video.why(_line(upstream=Upstream.GONE), sentence) == "The origin no longer has this video."
+    assert video.why(_line(), sentence).endswith(".")
+
+
+@pytest.mark.parametrize("page", ["0", "-3", "x", "²", "99999999999999999999"])
+def test_an_odd_page_number_does_no_harm(page: str) -> None:
+    asked = shelf.question({"page": page, "state": "nonsense", "sort": "sideways", "q": "  tide  "})
+    assert asked.page >= 1
+    assert (asked.state, asked.sort, asked.query) == ("", VideoSort.NEWEST, "tide")
+    assert asked.filter.offset <= 10**7
+
+
+def test_the_pages_of_a_list_keep_what_was_asked() -> None:
+    asked = shelf.question({"q": "a&b", "state": "going", "sort": "views", "page": "2"})
+    assert asked.filter.verdict is Verdict.RELEASE
+    view = shelf.shelf(asked, VideoPage((), 60), {}, NOW, sentence)
+    assert (view.pages, view.previous, view.next) == (
+        3,
+        "videos?q=a%26b&state=going&sort=views",
+        "videos?q=a%26b&state=going&sort=views&page=3",
+    )
+
+
+RULE = Rule(
+    RuleId("r"),
+    "Films",
+    RuleKind.MOST_VIEWED,
+    channels=frozenset({ChannelId("c")}),
+    budget=ByteCount(12_500_000_000),
+    min_lifetime=timedelta(days=7),
+    max_lifetime=timedelta(days=30.5),
+    max_height=540,
+    min_views=500,
+    weight=2.5,
+    paused=True,
+)
+
+
+@pytest.mark.parametrize("rule", [RULE, Rule(RuleId("r"), "All", RuleKind.EVERYTHING, budget_share=0.25)])
+def test_a_rule_survives_its_form(rule: Rule) -> None:
+    form = rule_form.of_rule(rule, {ChannelId("c"): "Harbour"})
+    sent = {
+        "name": form.name,
+        "kind": next(k.value for k in form.kinds if k.chosen),
+        "scope": "all" if form.all_channels else "some",
+        "budget_kind": form.budget_kind,
+        "budget": form.budget,
+        "budget_share": form.budget_share,
+        "min_days": form.min_days,
+        "max_days": form.max_days,
+        "max_height": next(h.value for h in form.heights if h.chosen),
+        "min_views": form.min_views,
+        "weight": form.weight,
+        **({"paused": "on"} if form.paused else {}),
+    }
+    wrong: dict[str, str] = {}
+    assert rule_form.read(rule.id, sent, [c.value for c in form.channels if c.chosen], wrong) == rule
+    assert wrong == {}
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["name", "kind", "scope", "budget_kind", "budget", "min_days", "max_height"]), st.text()
+    )
+)
+def test_whatever_is_sent_a_rule_form_answers_with_words(sent: dict[str, str]) -> None:
+    wrong: dict[str, str] = {}
+    rule = rule_form.read(RuleId("r"), sent, [], wrong)
+    assert (rule is None) == bool(wrong)
+    rule_form.again("r", sent, [], {}, wrong)
+
+
+def _option(path: str, value: object, default: object, source: Source = Source.DEFAULT) -> Option:
+    locked = "SEEDKEEP_X" if source is Source.ENVIRONMENT else None
+    return Option(path, value, default, type(default).__name__, "Words, in bytes.", source, locked, False, False)
+
+
+def test_a_setting_fixed_outside_is_locked_and_says_by_what() -> None:
+    group = settings.groups([_option("swarm.dht", False, True, Source.ENVIRONMENT)])[0]
+    assert (group.name, group.fields[0].locked, group.fields[0].source) == ("Swarm", True, "fixed by SEEDKEEP_X")
+
+
+def test_settings_are_read_back_as_they_are_shown() -> None:
+    floor = _option("library.floor_bytes", 2_147_483_648, 2_147_483_648)
+    shown = settings.groups([floor])[0].fields[0]
+    assert shown.value == "2.147"
+    assert "in bytes" not in shown.sentence
+    assert settings.parse(floor, "3,5") == 3_500_000_000
+    assert settings.parse(_option("swarm.dht", True, True), "") is False
+    with pytest.raises(ValueError, match="number"):
+        settings.parse(floor, "much")
+
+
+def test_the_first_password_is_never_shown() -> None:
+    secret = Option("setup.admin_password", "hush", "", "str", "", Source.FILE, None, False, True)
+    assert settings.groups([secret]) == ()
+    assert Settings().setup.admin_password == ""
+
+
+@pytest.mark.parametrize(("typed", "limit"), [("", None), ("0", 0), ("1,5", 1_500_000), (" 12 ", 12_000_000)])
+def test_limits_are_typed_in_megabytes(typed: str, limit: int | None) -> None:
+    assert settings.bytes_per_second(typed) == limit
+
+
+@pytest.mark.parametrize("typed", ["-1", "nan", "inf", "fast", "1e9"])
+def test_a_limit_that_is_none_is_refused(typed: str) -> None:
+    with pytest.raises(ValueError, match="Write a number"):
+        settings.bytes_per_second(typed)
+
+
+@pytest.mark.parametrize(
+    ("path", "root"), [("/", "./"), ("/channels", "./"), ("/channels/x", "../"), ("/a/b/c", "../../"), ("/a/", "../")]
+)
+def test_addresses_count_from_the_page_itself(path: str, root: str) -> None:
+    assert theatre.root_of(path) == root
+
+
+def test_data_inside_a_page_cannot_end_its_script() -> None:
+    assert "</script>" not in theatre.for_script(json.dumps({"name": "</script><script>alert(1)"}))
+    assert json.loads(theatre.for_script('{"a": "<&"}')) == {"a": "<&"}
+
+
+# The look
+
+
+def _tokens() -> tuple[dict[str, str], dict[str, str]]:
+    text = (WEB / "assets/src/tokens.css").read_text()
+    light, _, dark = text.partition("@media")
+
+    def read(part: str) -> dict[str, str]:
+        return dict(re.findall(r"--([a-z0-9-]+): (#[0-9a-f]{6})", part))
+
+    return read(light), read(light) | read(dark)
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("scheme", [0, 1])
+@pytest.mark.parametrize(
+    ("ink", "ground"),
+    [
+        *((ink, ground) for ink in ("ink", "ink-2") for ground in ("paper", "surface", "sunken")),
+        *((ink, ground) for ink in ("leaf", "rust") for ground in ("paper", "surface")),
+        *(("ink", ground) for ground in ("leaf-soft", "amber-soft", "rust-soft", *(f"tint-{n}" for n in range(8)))),
+        ("on-leaf", "leaf"),
+        ("leaf-strong", "leaf-soft"),
+        ("sky", "sky-soft"),
+        ("amber", "amber-soft"),
+        ("rust", "rust-soft"),
+        ("leaf", "leaf-soft"),
+        ("on-pine", "pine"),
+        ("on-pine-2", "pine"),
+        ("on-pine-2", "pine-2"),
+        ("sprout", "pine"),
+    ],
+)
+def test_words_stand_out_from_their_ground(scheme: int, ink: str, ground: str) -> None:
+    tokens = _tokens()[scheme]
+    lighter, darker = sorted((_luminance(tokens[ink]), _luminance(tokens[ground])), reverse=True)
+    assert (lighter + 0.05) / (darker + 0.05) >= 4.5  # WCAG 2.2, 1.4.3
+
+
+def test_colours_stand_in_the_tokens_alone() -> None:
+    for sheet in (WEB / "assets/src").glob("*.css"):
+        if sheet.name != "tokens.css":
+            found = re.findall(r"#[0-9a-fA-F]{3,8}\b", sheet.read_text())
+            assert found == [], f"{sheet.name}: {found}"
+
+
+def test_no_page_needs_anything_from_another_server() -> None:
+    for template in (WEB / "templates").rglob("*.html"):
+        text = re.sub(r'placeholder="[^"]*"', "", template.read_text())
+        assert re.findall(r"https?://|//cdn|style=|onclick=|<style", text) == [], template.name
