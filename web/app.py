@@ -100,6 +100,7 @@ def _litestar(services: Services, gate: Gate, events: Events) -> Litestar:
             Refusal: lambda request, error: answer(request, error.problem),
             SeedkeepError: lambda request, error: answer(request, problems.of_error(error)),
             HTTPException: _http,
+            RecursionError: _too_deep,
             Exception: _bug,
         },
         request_max_body_size=MOST_BODY,
@@ -152,10 +153,16 @@ def _http(request: AnyRequest, error: HTTPException) -> Response[bytes]:
     if error.status_code >= 500:
         return _bug(request, error)
     told = answer(request, problems.of_status(error.status_code, error.detail, getattr(error, "extra", None)))
-    allow = (error.headers or {}).get("Allow")
-    if allow is not None:
-        told.headers["allow"] = allow
+    for name, value in (error.headers or {}).items():
+        if name.lower() == "allow":
+            told.headers["allow"] = value
     return told
+
+
+def _too_deep(request: AnyRequest, error: RecursionError) -> Response[bytes]:
+    """The only thing here that goes as deep as its input is reading JSON."""
+    log.info("%s %r: %s", request.method, str(request.scope["path"])[:200], error)
+    return answer(request, Problem(400, "bad_input", "What was sent is nested too deeply."))
 
 
 def _bug(request: AnyRequest, error: Exception) -> Response[bytes]:

@@ -5,6 +5,7 @@ Everything that is refused becomes a ``Problem`` first; who asks decides how it 
 
 import html
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -95,6 +96,9 @@ def of_error(error: SeedkeepError) -> Problem:
             return Problem(503, error.code, error.message, error.hint)
 
 
+_FIELD = re.compile(r"(?:unknown|required) field `([^`]*)`")
+"""How msgspec names a field that is too many or missing."""
+
 _CODES = {
     400: "bad_input",
     401: "login_needed",
@@ -131,13 +135,11 @@ def _first_wrong(extra: object) -> tuple[str, str]:
     if not isinstance(first, Mapping):
         return "", ""
     words, key = str(first.get("message", "")), str(first.get("key", ""))
-    return _unknown_field(words) or ("" if key == "data" else key), _sentence(words)
-
-
-def _unknown_field(words: str) -> str:
-    """Return the field that msgspec names in backquotes: unknown, missing, or the path to a wrong one (``$.a.b``)."""
-    parts = words.split("`")
-    return parts[-2].removeprefix("$").removeprefix(".") if len(parts) >= 3 else ""
+    if words == "'data'":
+        return "", "A JSON body is needed."
+    within = "" if key == "data" else key
+    named = _FIELD.search(words)
+    return ".".join(part for part in (within, named.group(1) if named else "") if part), _sentence(words)
 
 
 def _sentence(words: str) -> str:

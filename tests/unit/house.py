@@ -40,7 +40,7 @@ from appliance.settings import Settings
 from appliance.store import channels, decisions, ledger, pins, rules, videos
 from appliance.store.engine import Store
 from appliance.store.leases import Leases
-from web.app import create_app
+from web.app import Web, create_app
 from web.services import Activity, Health, Option, Rates, Services, Source
 
 CODE = "plum-otter-cloud"
@@ -291,7 +291,7 @@ class House:
             is_lan=lambda source: source in self.lan,
             setup_code=lambda: self.code,
         )
-        self.web = create_app(self.services)
+        self.web: Web
 
     @asynccontextmanager
     async def served(self) -> AsyncIterator[str]:
@@ -327,20 +327,22 @@ async def a_house(
     """Open a house with an empty store in ``folder``."""
     async with Store(folder / "catalogue.db") as store:
         house = House(store, clock or RealClock(), settings or Settings(), locked, media)
+        house.web = await asyncio.to_thread(create_app, house.services)
         try:
             yield house
         finally:
             house.web.stop()
 
 
-async def set_up(base: str) -> httpx.AsyncClient:
-    """Set the house up, and return a browser that is logged in; the caller closes it."""
-    browser = httpx.AsyncClient(base_url=base, headers={"accept": "text/html"})
-    answer = await browser.post(
-        "/setup", data={"code": CODE, "password": PASSWORD, "again": PASSWORD, "play_without_login": "on"}
-    )
-    assert answer.status_code == 303, answer.text
-    return browser
+@asynccontextmanager
+async def set_up(base: str) -> AsyncIterator[httpx.AsyncClient]:
+    """Set the house up, and give a browser that is logged in."""
+    async with httpx.AsyncClient(base_url=base, headers={"accept": "text/html"}) as browser:
+        answer = await browser.post(
+            "/setup", data={"code": CODE, "password": PASSWORD, "again": PASSWORD, "play_without_login": "on"}
+        )
+        assert answer.status_code == 303, answer.text
+        yield browser
 
 
 async def a_token(house: House, scope: str = "admin", name: str = "") -> str:

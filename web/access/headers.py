@@ -29,6 +29,8 @@ CORS: tuple[tuple[bytes, bytes], ...] = (
 )
 """Players of any site may read media: what they may play is decided before, and no cookie is sent along with ``*``."""
 
+_OURS = frozenset({*(name for name, _ in CORS), b"access-control-allow-credentials"})
+
 PREFLIGHT: tuple[tuple[bytes, bytes], ...] = (
     *CORS,
     (b"access-control-allow-methods", b"GET, HEAD, OPTIONS"),
@@ -43,7 +45,7 @@ def dressed(area: Area, path: str, headers: Iterable[tuple[bytes, bytes]]) -> Pa
     """Return an answer's headers with those that belong to its area; what a handler set itself stays."""
     given = [(name.lower(), value) for name, value in headers]
     if area is Area.PLAY:
-        given = [pair for pair in given if not pair[0].startswith(b"access-control-")]
+        given = [pair for pair in given if pair[0] not in _OURS]
     names = {name for name, _ in given}
     wanted = [*_ALWAYS, *(CORS if area is Area.PLAY else _SAME_SITE)]
     if not path.startswith("/static/"):

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import msgspec
 from litestar import get, put
+from litestar.params import JSONBody
 from msgspec import UNSET, Meta, UnsetType
 
 from web.context import AnyRequest, house
@@ -53,7 +54,7 @@ async def bandwidth(request: AnyRequest) -> BandwidthBody:
 
 
 @put("/bandwidth")
-async def set_bandwidth(request: AnyRequest, data: NewLimits) -> BandwidthBody:
+async def set_bandwidth(request: AnyRequest, data: JSONBody[NewLimits]) -> BandwidthBody:
     """Set limits; they are in force within 2 s."""
     given = {name: getattr(data, name) for name in _FIELDS}
     changes = {f"bandwidth.{name}": value for name, value in given.items() if value is not UNSET}

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import msgspec
 from litestar import Response, delete, get, patch, post
+from litestar.params import JSONBody
 from msgspec import UNSET, Meta, UnsetType
 
 from appliance.domain.catalogue import ChannelCounts
@@ -14,7 +15,7 @@ from appliance.domain.units import ByteCount, ChannelId
 from appliance.errors import BadInput
 from appliance.store import channels
 from web.access.areas import API
-from web.api.listing import Limit, Listing, Offset, cut
+from web.api.listing import Ident, Limit, Listing, Offset, cut
 from web.api.shapes import TroubleBody, trouble
 from web.context import AnyRequest, house
 from web.problems import not_found
@@ -152,20 +153,20 @@ async def list_channels(request: AnyRequest, limit: Limit = 100, offset: Offset 
 
 
 @post("/channels")
-async def follow(request: AnyRequest, data: Follow) -> Response[Became]:
+async def follow(request: AnyRequest, data: JSONBody[Follow]) -> Response[Became]:
     """Follow a channel (201; 200 where it is followed already). A single video becomes a hand pin."""
     found, new = await resolve(house(request), data.url)
     return Response(found, status_code=201 if new else 200, headers={"location": relative(found)})
 
 
 @get("/channels/{ident:str}")
-async def one_channel(request: AnyRequest, ident: str) -> ChannelBody:
+async def one_channel(request: AnyRequest, ident: Ident) -> ChannelBody:
     """Return one followed channel."""
     return await _one(house(request), ident)
 
 
 @patch("/channels/{ident:str}")
-async def change_channel(request: AnyRequest, ident: str, data: ChannelChange) -> ChannelBody:
+async def change_channel(request: AnyRequest, ident: Ident, data: JSONBody[ChannelChange]) -> ChannelBody:
     """Change the owner's settings of one channel."""
     services = house(request)
     known = await services.store.promise(
@@ -182,7 +183,7 @@ async def change_channel(request: AnyRequest, ident: str, data: ChannelChange) -
 
 
 @delete("/channels/{ident:str}")
-async def leave(request: AnyRequest, ident: str) -> None:
+async def leave(request: AnyRequest, ident: Ident) -> None:
     """Stop following. What no rule wants any more the next plan releases."""
     services = house(request)
     if not await services.store.promise(channels.leave, ChannelId(ident)):
@@ -191,7 +192,7 @@ async def leave(request: AnyRequest, ident: str) -> None:
 
 
 @post("/channels/{ident:str}/refresh", status_code=202)
-async def refresh(request: AnyRequest, ident: str) -> ChannelBody:
+async def refresh(request: AnyRequest, ident: Ident) -> ChannelBody:
     """Look at the channel now, whatever its back-off."""
     services = house(request)
     await _one(services, ident)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import msgspec
 from litestar import get
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from appliance.domain.traffic import TrafficClass
 from appliance.domain.units import VideoId
@@ -36,7 +36,7 @@ class LedgerLine(msgspec.Struct, frozen=True, omit_defaults=True):
     rendition: str | None = None
 
 
-Day = Annotated[str | None, Parameter(max_length=40, required=False, description="YYYY-MM-DD, UTC.")]
+Day = Annotated[str | None, QueryParameter(max_length=40, required=False, description="YYYY-MM-DD, UTC.")]
 
 
 def _day(text: str | None, field: str, default: date) -> date:
@@ -59,9 +59,9 @@ def _line(classes: dict[TrafficClass, tuple[int, int]]) -> LedgerLine:
 @get("/ledger")
 async def read_ledger(
     request: AnyRequest,
-    first: Annotated[str | None, Parameter(query="from", max_length=40, required=False)] = None,
+    first: Annotated[str | None, QueryParameter(name="from", max_length=40, required=False)] = None,
     to: Day = None,
-    by: Annotated[str | None, Parameter(max_length=20, required=False)] = None,
+    by: Annotated[str | None, QueryParameter(max_length=20, required=False)] = None,
     limit: Limit = 100,
     offset: Offset = 0,
 ) -> Listing[LedgerLine]:

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from typing import Annotated, Generic, TypeVar
 
 import msgspec
-from litestar.params import Parameter
+from litestar.params import PathParameter, QueryParameter
 
 T = TypeVar("T")
 
-Limit = Annotated[int, Parameter(ge=1, le=500, description="Items at most.", required=False)]
-Offset = Annotated[int, Parameter(ge=0, le=10_000_000, description="Items to skip.", required=False)]
+Ident = Annotated[str, PathParameter(max_length=200)]
+Limit = Annotated[int, QueryParameter(ge=1, le=500, description="Items at most.", required=False)]
+Offset = Annotated[int, QueryParameter(ge=0, le=10_000_000, description="Items to skip.", required=False)]
 
 
 class Listing(msgspec.Struct, Generic[T], frozen=True):

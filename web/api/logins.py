@@ -5,10 +5,11 @@ from typing import Annotated
 
 import msgspec
 from litestar import delete, get, put
+from litestar.params import JSONBody
 from msgspec import Meta
 
 from appliance.store import logins
-from web.api.listing import Limit, Listing, Offset, cut
+from web.api.listing import Ident, Limit, Listing, Offset, cut
 from web.context import AnyRequest, gate, house, visit
 from web.problems import not_found
 
@@ -59,7 +60,7 @@ async def close_others(request: AnyRequest) -> None:
 
 
 @delete("/logins/{ident:str}")
-async def close_one(request: AnyRequest, ident: str) -> None:
+async def close_one(request: AnyRequest, ident: Ident) -> None:
     """Log out one browser."""
     services = house(request)
     for one in await services.store.read(logins.logins, services.clock.now()):
@@ -70,7 +71,7 @@ async def close_one(request: AnyRequest, ident: str) -> None:
 
 
 @put("/password", status_code=204)
-async def change_password(request: AnyRequest, data: NewPassword) -> None:
+async def change_password(request: AnyRequest, data: JSONBody[NewPassword]) -> None:
     """Change the password, and log out every other browser."""
     asker = visit(request)
     await gate(request).change_password(data.present, data.new, asker.login, asker.source)

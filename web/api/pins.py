@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 from litestar import Response, delete, get, post
-from litestar.params import Parameter
+from litestar.params import FromQuery, JSONBody, QueryParameter
 from msgspec import Meta
 
 from appliance.domain.pin import PinState, Wish
@@ -15,7 +15,7 @@ from appliance.errors import BadInput
 from appliance.store import lists, pins, videos
 from web.access.areas import API
 from web.api.channels import Became, relative, resolve
-from web.api.listing import Limit, Listing, Offset
+from web.api.listing import Ident, Limit, Listing, Offset
 from web.api.shapes import TroubleBody, play_path, trouble
 from web.context import AnyRequest, house
 from web.problems import Problem, Refusal, not_found
@@ -46,7 +46,7 @@ class NewPin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     video_id: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
 
 
-State = Annotated[str | None, Parameter(query="state", max_length=50, required=False)]
+State = Annotated[str | None, QueryParameter(name="state", max_length=50, required=False)]
 
 
 @get("/pins")
@@ -82,7 +82,7 @@ async def list_pins(request: AnyRequest, of: State = None, limit: Limit = 100, o
 
 
 @post("/pins")
-async def pin(request: AnyRequest, data: NewPin) -> Response[Became]:
+async def pin(request: AnyRequest, data: JSONBody[NewPin]) -> Response[Became]:
     """Pin by hand (201; 200 where it was pinned by hand before). A channel's address is followed instead."""
     services = house(request)
     if (data.url is None) == (data.video_id is None):
@@ -100,7 +100,7 @@ async def pin(request: AnyRequest, data: NewPin) -> Response[Became]:
 
 
 @delete("/pins/{ident:str}")
-async def unpin(request: AnyRequest, ident: str, never: bool = False) -> None:
+async def unpin(request: AnyRequest, ident: Ident, never: FromQuery[bool] = False) -> None:
     """Withdraw a wish; ``never=true`` also bars the video from every rule. The next plan decides what goes."""
     services, key = house(request), VideoId(ident)
     known, promise = await asyncio.gather(services.store.read(videos.one, key), services.store.read(pins.one, key))

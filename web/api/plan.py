@@ -8,7 +8,7 @@ from typing import Annotated
 
 import msgspec
 from litestar import get, post
-from litestar.params import Parameter
+from litestar.params import JSONBody, QueryParameter
 from msgspec import Meta
 
 from appliance.domain.plan import Decision, Plan, Rule, Verdict
@@ -25,7 +25,7 @@ _MOST_CHANGES = 5_000
 """The store keeps no more."""
 
 _STATES = frozenset({*Verdict, *map(verdict_word, Verdict)})
-State = Annotated[str | None, Parameter(query="state", max_length=20, required=False)]
+State = Annotated[str | None, QueryParameter(name="state", max_length=20, required=False)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +208,7 @@ async def present_plan(request: AnyRequest, of: State = None, limit: Limit = 100
 
 @post("/plan/preview", status_code=200)
 async def preview(
-    request: AnyRequest, data: Preview, of: State = None, limit: Limit = 100, offset: Offset = 0
+    request: AnyRequest, data: JSONBody[Preview], of: State = None, limit: Limit = 100, offset: Offset = 0
 ) -> PlanBody:
     """Return what these rules, in place of the present ones, would come to. Changes nothing."""
     asked = _asked(of, limit, offset)

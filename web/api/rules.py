@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import delete, get, patch, post
+from litestar.params import JSONBody
 from msgspec import UNSET, Meta, UnsetType
 
 from appliance.domain.plan import Rule, RuleKind
@@ -14,7 +15,7 @@ from appliance.domain.units import ByteCount, ChannelId, RuleId
 from appliance.errors import BadInput
 from appliance.store import channels, rules
 from policies.rules import LONGEST, check
-from web.api.listing import Limit, Listing, Offset, cut
+from web.api.listing import Ident, Limit, Listing, Offset, cut
 from web.context import AnyRequest, house
 from web.problems import not_found
 from web.services import Services
@@ -153,7 +154,7 @@ async def list_rules(request: AnyRequest, limit: Limit = 100, offset: Offset = 0
 
 
 @post("/rules")
-async def add_rule(request: AnyRequest, data: NewRule) -> RuleBody:
+async def add_rule(request: AnyRequest, data: JSONBody[NewRule]) -> RuleBody:
     """Add a rule at the end. It is in force at once."""
     services = house(request)
     made = rule_of(data, new_id(data.name))
@@ -166,7 +167,7 @@ async def add_rule(request: AnyRequest, data: NewRule) -> RuleBody:
 
 
 @get("/rules/{ident:str}")
-async def one_rule(request: AnyRequest, ident: str) -> RuleBody:
+async def one_rule(request: AnyRequest, ident: Ident) -> RuleBody:
     """Return one rule."""
     found = await house(request).store.read(rules.one, RuleId(ident))
     if found is None:
@@ -175,7 +176,7 @@ async def one_rule(request: AnyRequest, ident: str) -> RuleBody:
 
 
 @patch("/rules/{ident:str}")
-async def change_rule(request: AnyRequest, ident: str, data: RuleChange) -> RuleBody:
+async def change_rule(request: AnyRequest, ident: Ident, data: JSONBody[RuleChange]) -> RuleBody:
     """Change one rule where it stands."""
     services = house(request)
     found = await services.store.read(rules.one, RuleId(ident))
@@ -190,7 +191,7 @@ async def change_rule(request: AnyRequest, ident: str, data: RuleChange) -> Rule
 
 
 @delete("/rules/{ident:str}")
-async def drop_rule(request: AnyRequest, ident: str) -> None:
+async def drop_rule(request: AnyRequest, ident: Ident) -> None:
     """Delete one rule. What no other wants the next plan releases."""
     services = house(request)
     if not await services.store.promise(rules.drop, RuleId(ident)):

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 from litestar import get, patch
+from litestar.params import JSONBody
 
 from appliance.errors import BadInput
 from web.api.listing import Listing
@@ -59,7 +60,7 @@ async def settings(request: AnyRequest) -> Listing[OptionBody]:
 
 
 @patch("/settings")
-async def change_settings(request: AnyRequest, data: dict[str, Any]) -> Listing[OptionBody]:
+async def change_settings(request: AnyRequest, data: JSONBody[dict[str, Any]]) -> Listing[OptionBody]:
     """Change options: an object of paths (``web.port``) and values. All of them are taken, or none."""
     services = house(request)
     known = {option.path: option for option in services.settings.options()}

@@ -5,12 +5,13 @@ from typing import Annotated
 
 import msgspec
 from litestar import delete, get, post
+from litestar.params import JSONBody
 from msgspec import Meta
 
 from appliance.store import logins
 from appliance.store.logins import Token
 from web.access.decide import Scope
-from web.api.listing import Limit, Listing, Offset, cut
+from web.api.listing import Ident, Limit, Listing, Offset, cut
 from web.context import AnyRequest, gate, house
 from web.problems import not_found
 
@@ -50,14 +51,14 @@ async def list_tokens(request: AnyRequest, limit: Limit = 100, offset: Offset = 
 
 
 @post("/tokens")
-async def make_token(request: AnyRequest, data: NewToken) -> MadeToken:
+async def make_token(request: AnyRequest, data: JSONBody[NewToken]) -> MadeToken:
     """Make a token. Its secret is in this answer and nowhere else."""
     token, secret = await gate(request).make_token(data.name, data.scope)
     return MadeToken(token.id, token.name, token.scope, secret)
 
 
 @delete("/tokens/{ident:str}")
-async def drop_token(request: AnyRequest, ident: str) -> None:
+async def drop_token(request: AnyRequest, ident: Ident) -> None:
     """Remove a token: it works no longer."""
     if not await house(request).store.promise(logins.drop_token, ident):
         raise not_found("token")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import get
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from appliance.domain.catalogue import VideoFilter, VideoSort
 from appliance.domain.pin import PinState
@@ -16,7 +16,7 @@ from appliance.domain.video import Upstream
 from appliance.errors import BadInput
 from appliance.store import channels, decisions, ledger, lists, observations, pins, videos
 from policies.explain import verdict_word
-from web.api.listing import Limit, Listing, Offset
+from web.api.listing import Ident, Limit, Listing, Offset
 from web.api.shapes import DecisionBody, TroubleBody, VideoBody, decision, play_path, trouble, video
 from web.context import AnyRequest, house
 from web.problems import not_found
@@ -125,14 +125,14 @@ def _sort(text: str) -> VideoSort:
     return VideoSort(text)
 
 
-Text = Annotated[str | None, Parameter(max_length=200, required=False)]
+Text = Annotated[str | None, QueryParameter(max_length=200, required=False)]
 
 
 @get("/videos")
 async def list_videos(
     request: AnyRequest,
     channel: Text = None,
-    of: Annotated[str | None, Parameter(query="state", max_length=50, required=False)] = None,
+    of: Annotated[str | None, QueryParameter(name="state", max_length=50, required=False)] = None,
     q: Text = None,
     sort: Text = None,
     limit: Limit = 50,
@@ -155,7 +155,7 @@ async def list_videos(
 
 
 @get("/videos/{ident:str}")
-async def one_video(request: AnyRequest, ident: str) -> FullVideoBody:
+async def one_video(request: AnyRequest, ident: Ident) -> FullVideoBody:
     """Return all that is known of one video, with the reasons why it is or is not kept."""
     store, key = house(request).store, VideoId(ident)
     found = await store.read(videos.one, key)
