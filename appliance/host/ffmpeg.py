@@ -78,15 +78,25 @@ class Ffmpeg:
 
         A fallback for origins that do not say: copies half a second, decodes nothing.
         """
-        with tempfile.TemporaryDirectory(prefix="seedkeep-") as folder:
+        # The writer reads H.264's profile from Annex B headers only; the filter that makes them knows no other codec.
+        for filters in (("-bsf:v", "h264_mp4toannexb"), ()):
+            if found := await self._codecs(media, filters):
+                return found
+        return ""
+
+    async def _codecs(self, media: Path, filters: tuple[str, ...]) -> str:
+        folder = await asyncio.to_thread(tempfile.mkdtemp, prefix="seedkeep-")
+        try:
             done = await self.run(
                 *("-v", "error", "-protocol_whitelist", "file", "-i", f"file:{media}"),
-                *("-map", "0:v:0?", "-map", "0:a:0?", "-c", "copy", "-t", "0.5", "-f", "hls"),
-                *("-hls_segment_type", "fmp4", "-hls_flags", "single_file", "-master_pl_name", "master.m3u8"),
+                *("-map", "0:v:0?", "-map", "0:a:0?", "-c", "copy", *filters, "-t", "0.5", "-f", "hls"),
+                *("-hls_segment_type", "mpegts" if filters else "fmp4", "-master_pl_name", "master.m3u8"),
                 f"{folder}/one.m3u8",
                 seconds=30,
             )
             return await asyncio.to_thread(_codecs_in, Path(folder) / "master.m3u8") if done.ok else ""
+        finally:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
 async def _finished(process: Process, seconds: float) -> Finished:

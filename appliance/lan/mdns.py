@@ -125,15 +125,13 @@ class Mdns:
         """Claim a name from the ``attempt``-th on, announce, and say goodbye at the end; give the attempt it took."""
         own = home.addresses()
         zeroconf = _opened(home)
-        services: list[ServiceInfo] = []
         try:
             await zeroconf.zeroconf.async_wait_for_start()
             label, attempt = await self._free_name(zeroconf.zeroconf, own, attempt)
             guard = _Guard(f"{label}.local.", own, conflict)
             zeroconf.zeroconf.async_add_listener(guard, None)
-            for service in self._services(label, own):
-                await (await zeroconf.async_register_service(service, allow_name_change=True))
-                services.append(service)
+            services = self._services(label, own)
+            await asyncio.gather(*(_register(zeroconf, service) for service in services))
             instance = services[0].name.removesuffix(f".{_TYPES[0]}")
             self._tell(Announced(f"{label}.local", instance, tuple(str(a) for a in own)))
             yield attempt
@@ -236,6 +234,11 @@ def _opened(home: Household) -> AsyncZeroconf:
     v6 = [i.index for i in home.interfaces if any(a.version == 6 for a in i.addresses)]
     version = IPVersion.All if v4 and v6 else IPVersion.V4Only if v4 else IPVersion.V6Only
     return AsyncZeroconf(interfaces=[*v4, *v6], ip_version=version)
+
+
+async def _register(zeroconf: AsyncZeroconf, service: ServiceInfo) -> None:
+    """Probe and announce one service; it gets another instance name where another host has it."""
+    await (await zeroconf.async_register_service(service, allow_name_change=True))
 
 
 async def _goodbye(zeroconf: AsyncZeroconf) -> None:
