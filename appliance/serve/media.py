@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 HLS = "application/vnd.apple.mpegurl"
 SMALL_FILE = 8 * 1024 * 1024
+_PICTURES = (["thumbnail.jpg"], ["storyboard.jpg"])
+"""What a list of videos shows: looking at it is not watching."""
 RENEWAL = 15.0
 """Seconds of one long answer after which its viewer's lease is renewed."""
 
@@ -105,7 +107,8 @@ async def _answered(house: _House, exchange: Exchange, path: str) -> None:
         refusal = NotPlayable("method_not_allowed", "Media can only be read.", status=405)
         return await exchange.problem(refusal, [(b"allow", b"GET, HEAD, OPTIONS")])
     video, rest = _route(path)
-    house.leases.renew(video, exchange.viewer.name)
+    if rest not in _PICTURES:
+        house.leases.renew(video, exchange.viewer.name)
     closed = NotPlayable("opening", "The video is still being opened.", hint="Try again in a moment.", status=504)
     playable = await exchange.wait_for(house.shelf.playable(video), house.patience, closed)
     request = _Request(house, exchange, playable)
