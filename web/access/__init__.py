@@ -7,5 +7,7 @@ attempts  failed passwords and codes → how long to wait; requests → a light 
 keys      passwords, cookies, tokens: made, digested, checked
 gate      the password, sessions and tokens that are in force
 door      the ASGI wrapper that asks all of them
+forms     a form's token, read before the form is
+refusals  why not, in words, and where to go instead
 headers   what every answer carries: policy headers, and CORS for players
 """

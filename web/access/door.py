@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
-from urllib.parse import parse_qs, quote
+from urllib.parse import quote
 
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -22,44 +22,18 @@ from web.access.areas import base_of, below, is_unsafe, place, token_path
 from web.access.attempts import Tap
 from web.access.decide import Area, Denial, Facts, decide
 from web.access.decide import Scope as TokenScope
+from web.access.forms import form_token
 from web.access.gate import COOKIE, Gate, Key
+from web.access.refusals import DENIALS, instead
 from web.problems import Problem
 from web.services import Services
 
-MOST_FORM = 256 * 1024
-"""Bytes of a form that is read for its token."""
 _RATE, _BURST = 200.0, 600.0
 
 ErrorPage = Callable[[str, Problem], str]
 """(path below the mount, problem) → HTML."""
 
 _PAGES = (Area.PAGE, Area.SETUP, Area.LOGIN)
-
-_DENIALS = {
-    Denial.FOREIGN_HOST: Problem(
-        403,
-        "foreign_host",
-        "This address is not ours.",
-        "Open Seedkeep by its own address, or name this one in the setting web.public_url.",
-    ),
-    Denial.NOT_SET_UP: Problem(
-        403, "not_set_up", "Seedkeep is not set up yet.", "Open it in a browser and choose a password."
-    ),
-    Denial.SET_UP_ALREADY: Problem(409, "set_up_already", "Seedkeep is set up already.", "Log in instead."),
-    Denial.LOGIN_NEEDED: Problem(
-        401, "login_needed", "This needs a login or a token.", "Send a token as Authorization: Bearer …"
-    ),
-    Denial.BAD_TOKEN: Problem(401, "bad_token", "This token is not valid.", "Make a new one in the settings."),
-    Denial.SCOPE_TOO_SMALL: Problem(
-        403, "scope_too_small", "This token may not do that.", "Make one with a larger scope in the settings."
-    ),
-    Denial.CROSS_SITE: Problem(
-        403, "cross_site", "This request was made by another site's page.", "Do it on Seedkeep's own page."
-    ),
-    Denial.CSRF: Problem(
-        403, "csrf", "This form is too old, or is not ours.", "Go back, load the page again, and repeat."
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +84,7 @@ class Door:
         login = await self._login(asked)
         facts = self._facts(asked, key, login)
         if facts.unsafe and login is not None and not facts.csrf and key is None and asked.area is not Area.PLAY:
-            token, receive = await _form_token(asked.headers, receive)
+            token, receive = await form_token(asked.headers, receive)
             facts = dataclasses.replace(facts, csrf=keys.same(token, login.csrf))
         verdict = decide(facts)
         if isinstance(verdict, Denial):
@@ -212,9 +186,9 @@ class Door:
         )
 
     async def _refuse(self, asked: _Asked, scope: Any, denial: Denial, send: Send) -> None:
-        target = _instead(asked, scope, denial)
+        target = instead(denial, asked.method, asked.path, scope.get("query_string", b""))
         if target is None or not _wants_page(asked):
-            return await self._tell(asked, _DENIALS[denial], send)
+            return await self._tell(asked, DENIALS[denial], send)
         location = (asked.root + target).encode("ascii", "replace")
         if b"hx-request" in asked.headers:
             return await _empty(send, 204, [(b"hx-redirect", location)])
@@ -256,22 +230,6 @@ def _wants_page(asked: _Asked) -> bool:
     return b"text/html" in accepts or b"application/json" not in accepts
 
 
-def _instead(asked: _Asked, scope: Any, denial: Denial) -> str | None:
-    """Return the page to go to in place of a refusal, or None where there is none."""
-    match denial:
-        case Denial.NOT_SET_UP:
-            return "/setup"
-        case Denial.SET_UP_ALREADY:
-            return "/"
-        case Denial.LOGIN_NEEDED:
-            if is_unsafe(asked.method) or asked.path == "/":
-                return "/login"
-            query = scope.get("query_string", b"").decode("latin-1")
-            return "/login?next=" + quote(asked.path + ("?" + query if query else ""), safe="/")
-        case _:
-            return None
-
-
 def _dressing(asked: _Asked, send: Send) -> Send:
     async def dressed(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -295,33 +253,3 @@ def _bodiless(send: Send) -> Send:
 async def _empty(send: Send, status: int, headers: list[tuple[bytes, bytes]]) -> None:
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-async def _form_token(headers: dict[bytes, bytes], receive: Receive) -> tuple[str, Receive]:
-    """Return a form's field ``csrf``, and a ``receive`` that tells the body again."""
-    if not headers.get(b"content-type", b"").lower().startswith(b"application/x-www-form-urlencoded"):
-        return "", receive
-    body = b""
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            return "", receive
-        body += message.get("body", b"")
-        if len(body) > MOST_FORM or not message.get("more_body", False):
-            break
-    if len(body) > MOST_FORM:
-        return "", receive
-    told = False
-
-    async def again() -> Any:
-        nonlocal told
-        if told:
-            return await receive()
-        told = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    try:
-        fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=1000)
-    except ValueError:
-        return "", again
-    return fields.get("csrf", [""])[0], again
