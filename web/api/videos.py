@@ -1,6 +1,7 @@
 """``/videos``: what is known of each video, what was decided and why, what we hold of it."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
@@ -8,11 +9,12 @@ import msgspec
 from litestar import get
 from litestar.params import QueryParameter
 
-from appliance.domain.catalogue import VideoFilter, VideoSort
-from appliance.domain.pin import PinState
-from appliance.domain.plan import Verdict
+from appliance.domain.catalogue import VideoFilter, VideoRecord, VideoSort
+from appliance.domain.channel import Channel
+from appliance.domain.pin import Pin, PinState
+from appliance.domain.plan import Decision, Observation, Verdict
 from appliance.domain.units import ChannelId, VideoId
-from appliance.domain.video import Upstream
+from appliance.domain.video import Rendition, Upstream
 from appliance.errors import BadInput
 from appliance.store import channels, decisions, ledger, lists, observations, pins, videos
 from policies.explain import verdict_word
@@ -169,7 +171,49 @@ async def one_video(request: AnyRequest, ident: Ident) -> FullVideoBody:
         store.read(channels.of_video, key),
         store.read(ledger.of_video, key),
     )
-    promised = frozenset(pin.renditions) if pin is not None else frozenset()
+    return _body(found, decided, pin, seen, listed, given, taken)
+
+
+def _pin(pin: Pin | None) -> FullPinBody | None:
+    if pin is None:
+        return None
+    return FullPinBody(
+        state=pin.state.value,
+        renditions=list(pin.renditions),
+        done=pin.done,
+        size=pin.size,
+        since=pin.since,
+        pinned_at=pin.pinned_at,
+        trouble=trouble(pin.trouble),
+        failures=pin.failures,
+        next_try=pin.next_try,
+    )
+
+
+def _rendition(one: Rendition, pin: Pin | None) -> RenditionBody:
+    return RenditionBody(
+        name=one.name,
+        kind=one.kind.value,
+        height=one.height,
+        width=one.width,
+        fps=one.fps,
+        has_video=one.has_video,
+        has_audio=one.has_audio,
+        size=one.size,
+        info_hash=None if one.torrent is None else one.torrent.info_hash,
+        promised=pin is not None and one.name in pin.renditions,
+    )
+
+
+def _body(
+    found: VideoRecord,
+    decided: Decision | None,
+    pin: Pin | None,
+    seen: Sequence[Observation],
+    listed: Sequence[Channel],
+    given: int,
+    taken: int,
+) -> FullVideoBody:
     s = found.summary
     return FullVideoBody(
         id=s.id,
@@ -196,34 +240,8 @@ async def one_video(request: AnyRequest, ident: Ident) -> FullVideoBody:
         state=None if pin is None else pin.state.value,
         wish=None if found.wish is None else found.wish.value,
         decision=decision(decided),
-        pin=None
-        if pin is None
-        else FullPinBody(
-            pin.state.value,
-            list(pin.renditions),
-            pin.done,
-            pin.size,
-            pin.since,
-            pin.pinned_at,
-            trouble(pin.trouble),
-            pin.failures,
-            pin.next_try,
-        ),
-        renditions=[
-            RenditionBody(
-                r.name,
-                r.kind.value,
-                r.height,
-                r.width,
-                r.fps,
-                r.has_video,
-                r.has_audio,
-                r.size,
-                None if r.torrent is None else r.torrent.info_hash,
-                r.name in promised,
-            )
-            for r in found.renditions
-        ],
+        pin=_pin(pin),
+        renditions=[_rendition(one, pin) for one in found.renditions],
         copies=found.copies,
         copies_at=found.copies_at,
         mirrors=list(found.mirrors),
