@@ -130,6 +130,7 @@ class HouseShelf:
         if (holding := self._keeper.holdings.get(video)) is not None:
             return holding
         await asyncio.to_thread(self._parts.library.require)
+        await self._pause_what_was_watched()
         record = await record_of(self._parts, video)
         if not record.renditions and record.upstream is not Upstream.LIVE:
             await self._parts.sources.detail(video, priority=True)
@@ -148,6 +149,12 @@ class HouseShelf:
         self._keeper.take(holding)
         await holding.start()
         return holding
+
+    async def _pause_what_was_watched(self) -> None:
+        """Give the link to who waits now: what is open only for a viewer goes on when that viewer asks again."""
+        for holding in list(self._keeper.holdings.values()):
+            if not holding.manifest.promised:
+                await holding.pause()
 
     async def _wanted(self, video: VideoId, renditions: tuple[Rendition, ...]) -> tuple[Rendition, ...]:
         pin = await self._parts.store.read(pins.one, video)

@@ -90,6 +90,7 @@ def follow(session: Session, info: ChannelInfo, now: datetime) -> ChannelId:
             followed_at=now,
             when_gone=WhenGone.KEEP.value,
         )
+        touched(session, "listing", ident)
     row.title, row.description, row.url, row.avatar_url = info.title, info.description, info.url, info.avatar_url
     row.next_check = now
     session.add(row)

@@ -163,7 +163,7 @@ async def test_listeners_hear_once_of_what_changed_and_never_of_what_failed(stor
     end = store.listen(listener)
     channel = await store.write(channels.follow, info(), NOW)
     await asyncio.wait_for(told.wait(), 5)
-    assert heard == [frozenset({("channel", channel)})]
+    assert heard == [frozenset({("channel", channel), ("listing", channel)})]
     told.clear()
     with pytest.raises(AttributeError):
         await store.write(pins.put, None)  # type: ignore[arg-type]

@@ -101,7 +101,7 @@ class Box:
         os.kill(process.pid, number)
         return process.wait(_PATIENCE_SECONDS)
 
-    def ask(self, method: str, path: str, body: Any = None, **query: object) -> Any:
+    def ask(self, method: str, path: str, body: Any = None, **query: str | int) -> Any:
         """Ask its API as the command line does; return the decoded answer. Raises httpx.HTTPStatusError."""
         with self._inside(), httpx.Client(base_url=self._url, timeout=30, trust_env=False) as client:
             answer = client.request(
