@@ -116,7 +116,7 @@ def session_settings(options: SwarmOptions, *, watched: bool = False) -> Any:
         "connections_limit": 1000,
         "unchoke_slots_limit": 24,
         "no_recheck_incomplete_resume": True,
-        "report_web_seed_downloads": False,
+        "report_web_seed_downloads": True,
         "max_queued_disk_bytes": 16 * MIB,
         "aio_threads": 4,
         **(WATCHED if watched else CALM),

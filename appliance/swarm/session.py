@@ -335,6 +335,10 @@ class LibtorrentSwarm:
 
     # what others read
 
+    async def port(self) -> int:
+        """Return the port that peers reach us at, 0 while there is none."""
+        return await self.in_thread(self._session.listen_port)
+
     def holds(self, info_hash: InfoHash) -> bool:
         return info_hash in self._held
 
