@@ -1,6 +1,6 @@
 """The pages served over a socket from the sample: this module has the stand-ins for the verbs, and the server."""
 
-import colorsys
+import subprocess
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from appliance.domain.traffic import Budget
 from appliance.domain.units import ByteCount, BytesPerSecond, ChannelId, RenditionName, VideoId
 from appliance.domain.video import RenditionKind
 from appliance.errors import BadInput, NotFound
+from appliance.host.ffmpeg import find_ffmpeg
 from appliance.settings import Settings
 from appliance.store.engine import Store
 from appliance.store.leases import Leases
@@ -210,33 +211,71 @@ async def _answer(send: Any, status: int, kind: str, text: str) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
+# sky above and below, sun, and four hills from far to near
+_LIGHTS = (
+    ("#f6c58f", "#fbe9c9", "#fff6df", "#d79a72", "#b7765c", "#8d5a50", "#5b3c3e"),
+    ("#8fc1cf", "#dcebe2", "#fdf3cf", "#8fb7a4", "#6a9a83", "#477a64", "#2b5647"),
+    ("#1d2b45", "#43577a", "#f3ead0", "#34486a", "#283a57", "#1d2c44", "#141f31"),
+    ("#b9d3e8", "#eef2ea", "#fffbe9", "#9fb4c4", "#7b97ab", "#587790", "#3a5670"),
+    ("#e3a39a", "#f7d9c4", "#fff0d6", "#c07f86", "#98627a", "#6f4a6a", "#473353"),
+    ("#b6cf9a", "#eef3d6", "#fffce6", "#98b67b", "#77995f", "#567a48", "#385634"),
+    ("#22423a", "#5d8a70", "#f6edc4", "#3d6a58", "#2e5546", "#224135", "#162d25"),
+)
+
+
 def landscape(ident: str) -> str:
     """Return a small landscape, always the same for one id: sky, sun, and hills one behind the other."""
     seed = sum((place + 3) * ord(letter) for place, letter in enumerate(ident))
-    hue = (seed * 37 % 360) / 360
-
-    def colour(turn: float, light: float, rich: float = 0.42) -> str:
-        red, green, blue = colorsys.hls_to_rgb((hue + turn) % 1, light, rich)
-        return f"#{int(red * 255):02x}{int(green * 255):02x}{int(blue * 255):02x}"
-
-    night = seed % 5 == 0
-    sky, low = (colour(0.55, 0.16), colour(0.5, 0.34)) if night else (colour(0.52, 0.72), colour(0.08, 0.86, 0.6))
-    sun_x, sun_y, size = 60 + seed % 200, 30 + seed % 40, 12 + seed % 14
-    hills = []
-    for layer in range(4):
-        top, wave = 92 + layer * 22, 16 - 3 * layer
-        a, b = (seed >> layer) % 60, (seed >> (layer + 2)) % 50
-        light = (0.2 if night else 0.5) - layer * (0.04 if night else 0.1)
-        first = f"C{60 + a} {top - wave - b % 30},{130 + b} {top + wave},{190 + a % 40} {top - wave // 2}"
-        path = f"M0 {top} {first} S290 {top - wave},320 {top + a % 12}V180H0z"
-        hills.append(f'<path fill="{colour(0.02 * layer, light, 0.3)}" d="{path}"/>')
+    sky, low, sun, *hills = _LIGHTS[seed % len(_LIGHTS)]
+    drawn = [
+        f'<circle cx="{50 + seed % 220}" cy="{34 + seed % 42}" r="{11 + seed % 12}" fill="{sun}" opacity="0.95"/>',
+        *(f'<path fill="{colour}" d="{_hill(seed, layer)}"/>' for layer, colour in enumerate(hills)),
+    ]
     stops = f'<stop stop-color="{sky}"/><stop offset="1" stop-color="{low}"/>'
-    sun = f'<circle cx="{sun_x}" cy="{sun_y}" r="{size}" fill="#fff3d0" opacity="0.9"/>'
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" width="640" height="360" viewBox="0 0 320 180">'
         f'<defs><linearGradient id="g" x2="0" y2="1">{stops}</linearGradient></defs>'
-        f'<rect width="320" height="180" fill="url(#g)"/>{sun}{"".join(hills)}</svg>'
+        f'<rect width="320" height="180" fill="url(#g)"/>{"".join(drawn)}</svg>'
     )
+
+
+def _hill(seed: int, layer: int) -> str:
+    top, wave = 88 + layer * 23 + (seed >> layer) % 9, 20 - 4 * layer
+    a, b = (seed * (layer + 3)) % 90, (seed * (layer + 7)) % 70
+    first = f"C{30 + a} {top - wave - b % 26},{110 + b} {top + wave},{170 + a % 60} {top - wave // 2 + b % 12}"
+    return f"M0 {top} {first} S{270 + b % 30} {top - wave - a % 14},320 {top + a % 12}V180H0z"
+
+
+def film(folder: Path) -> Any:
+    """Make four seconds of HLS (a picture that moves, and a tone), and return what shows it below ``/media/``."""
+    program = find_ffmpeg()
+    assert program is not None, "no ffmpeg"
+    folder.mkdir()
+    made = subprocess.run(
+        [
+            *(str(program), "-loglevel", "error"),
+            *("-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=4"),
+            *("-f", "lavfi", "-i", "sine=frequency=330:duration=4"),
+            *("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "50", "-c:a", "aac"),
+            *("-hls_time", "2", "-hls_playlist_type", "vod", str(folder / "master.m3u8")),
+        ],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert made.returncode == 0, made.stderr
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    async def shown(scope: Any, receive: Any, send: Any) -> None:
+        name = str(scope["path"]).rpartition("/")[2]
+        if name not in files:
+            await media(scope, receive, send)
+            return
+        kind = b"application/vnd.apple.mpegurl" if name.endswith("m3u8") else b"video/mp2t"
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", kind)]})
+        await send({"type": "http.response.body", "body": files[name]})
+
+    return shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +294,7 @@ async def house(folder: Path, amount: Amount, *, set_up: bool = True, shown: Any
     clock, book = RealClock(), Book()
     async with Store(folder / "seedkeep.db") as store:
         made = await store.write(fill, amount, clock.now())
-        troubles = ("The clock of this machine is 4 minutes off.",) if amount is Amount.MUCH else ()
+        troubles = ("The clock of this machine is 4 minutes off.",) if amount is Amount.LITTLE else ()
         services = Services(
             clock=clock,
             store=store,

@@ -1,11 +1,9 @@
 """What a person does with the pages, in a real browser: way in, follow, pin, rules, limits, settings, playing."""
 
 import asyncio
-import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -16,11 +14,10 @@ from appliance.domain.catalogue import VideoFilter, VideoLine
 from appliance.domain.pin import PinState, Wish
 from appliance.domain.plan import RuleKind
 from appliance.domain.units import ByteCount, RuleId, VideoId
-from appliance.host.ffmpeg import find_ffmpeg
 from appliance.settings import Web
 from appliance.store import channels, lists, logins, pins, rules, videos
 from tests.browser.chromium import chromium, tab
-from tests.browser.house import CODE, PASSWORD, House, house, media
+from tests.browser.house import CODE, PASSWORD, House, film, house
 from tests.browser.sample import Amount
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
@@ -249,19 +246,7 @@ async def test_pages_work_below_a_base_path(browser: Browser, tmp_path: Path) ->
 
 
 async def test_a_held_video_plays(browser: Browser, tmp_path: Path) -> None:
-    stream = tmp_path / "stream"
-    await asyncio.to_thread(_film, stream)
-
-    async def shown(scope: Any, receive: Any, send: Any) -> None:
-        name = str(scope["path"]).rpartition("/")[2]
-        if not (stream / name).is_file():
-            await media(scope, receive, send)
-            return
-        body = (stream / name).read_bytes()
-        kind = b"application/vnd.apple.mpegurl" if name.endswith("m3u8") else b"video/mp2t"
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", kind)]})
-        await send({"type": "http.response.body", "body": body})
-
+    shown = await asyncio.to_thread(film, tmp_path / "film")
     async with house(tmp_path, Amount.LITTLE, shown=shown) as opened, tab(browser, opened) as seen:
         held, other = await first(opened, PinState.PINNED), await first(opened, None)
         await seen.page.goto(f"{opened.url}/videos/{held.id}")
@@ -275,21 +260,3 @@ async def test_a_held_video_plays(browser: Browser, tmp_path: Path) -> None:
         await seen.page.get_by_role("button", name="Play now").click()
         assert await asyncio.wait_for(seen.page.evaluate(ADVANCES), 10) > 0.5
         assert seen.complaints == []
-
-
-def _film(folder: Path) -> None:
-    """Make four seconds of HLS: a picture that moves, and a tone."""
-    folder.mkdir()
-    made = subprocess.run(
-        [
-            *(str(find_ffmpeg()), "-loglevel", "error"),
-            *("-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=4"),
-            *("-f", "lavfi", "-i", "sine=frequency=330:duration=4"),
-            *("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "50", "-c:a", "aac"),
-            *("-hls_time", "2", "-hls_playlist_type", "vod", str(folder / "master.m3u8")),
-        ],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert made.returncode == 0, made.stderr

@@ -44,7 +44,7 @@ async def save(request: Asked) -> Response[str]:
         try:
             await house.settings.save(changes)
         except BadInput as error:
-            errors[error.field] = f"{error.message} {error.hint}".strip()
+            errors[error.field] = error.hint or error.message
     if errors:
         return await _page(request, errors=errors, typed=sent, status=422)
     return go(request, "settings", "saved")

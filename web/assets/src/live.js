@@ -5,30 +5,63 @@ import { many, rate, size, span } from "./words.js";
 
 const PAUSE = 3000;
 const KEPT = 60;
-const samples = [];
 const due = new Set();
+let samples = remembered();
+let source = null;
+let missed = false;
 let timer = 0;
 
 export function startLive() {
-  const root = document.documentElement.dataset.root;
-  const source = new EventSource(`${root}api/v1/events`);
+  // A hidden page listens no longer: browsers allow few connections to one server, and many pages may be open.
+  document.addEventListener("visibilitychange", () => (document.hidden ? rest() : listen()));
+  document.addEventListener("htmx:afterSwap", redraw);
+  addEventListener("pagehide", rest);
+  addEventListener("pageshow", (event) => event.persisted && listen());
+  redraw();
+  if (!document.hidden) listen();
+}
+
+function listen() {
+  if (source) return;
+  source = new EventSource(`${document.documentElement.dataset.root}api/v1/events`);
   source.addEventListener("rates", (event) => showRates(JSON.parse(event.data)));
   source.addEventListener("changed", (event) => noteChange(JSON.parse(event.data)));
-  let lost = false;
   source.onerror = () => {
-    lost = true;
+    missed = true;
   };
   // After a gap nobody knows what was missed: everything is fetched again.
   source.onopen = () => {
-    if (lost) noteChange(null);
-    lost = false;
+    if (missed) noteChange(null);
+    missed = false;
   };
-  document.addEventListener("htmx:afterSwap", () => samples.length && redraw());
-  addEventListener("pagehide", () => source.close());
-  addEventListener("pageshow", (event) => event.persisted && location.reload());
+}
+
+function rest() {
+  source?.close();
+  source = null;
+  missed = true;
+}
+
+// The last minute goes along from page to page.
+function remembered() {
+  try {
+    const kept = JSON.parse(sessionStorage.getItem("rates"));
+    return kept && Date.now() - kept.at < 90000 ? kept.samples.slice(-KEPT) : [];
+  } catch {
+    return [];
+  }
+}
+
+function remember() {
+  try {
+    sessionStorage.setItem("rates", JSON.stringify({ at: Date.now(), samples }));
+  } catch {
+    // A browser that keeps nothing begins anew on each page.
+  }
 }
 
 function redraw() {
+  if (!samples.length) return;
   for (const spark of document.querySelectorAll("[data-spark]")) drawSpark(spark);
 }
 
@@ -37,8 +70,8 @@ function showRates({ up = 0, down = 0, activity = [] }) {
   for (const [key, value] of Object.entries({ up, down })) {
     for (const place of document.querySelectorAll(`[data-rate=${key}]`)) place.textContent = rate(value);
   }
-  samples.push([up, down]);
-  if (samples.length > KEPT) samples.shift();
+  samples = [...samples, [up, down]].slice(-KEPT);
+  remember();
   redraw();
 }
 
