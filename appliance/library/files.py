@@ -1,13 +1,14 @@
 """The files of one video: this module writes, opens and lists them; ``release`` deletes them.
 
-Functions block on the disk, so call them in a thread; the methods
-of ``Draft`` are coroutines that use threads themselves.
+Functions block on the disk, so call them in a thread; ``Draft`` has coroutines that use threads.
 """
 
 import asyncio
 import os
 import stat
+import threading
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from appliance.domain.shelf import ByteMap
@@ -131,22 +132,28 @@ def fsync_files(library: Library, manifest: Manifest, names: Collection[str]) ->
 class Draft:
     """A media file that is being written at any offset: sparse, of its final size from the start.
 
-    An async context manager; leaving it closes the file without fsync. Pieces may be written at the same time.
+    An async context manager; leaving it closes the file without fsync. Pieces may be written at the same time. A
+    cancelled call may still be at work in its thread: the file is closed only after it, for its number would by then
+    be another file's, and pieces must never be written there.
     """
 
     def __init__(self, library: Library, manifest: Manifest, name: str) -> None:
         """``manifest`` must be saved already and list ``name`` as media, else ``__aenter__`` raises DiskError."""
         self._library, self._manifest, self._name = library, manifest, name
-        self._fd = -1
+        self._fd, self._users, self._closed = -1, 0, False
+        self._idle = threading.Condition()
 
     async def __aenter__(self) -> "Draft":
-        await asyncio.to_thread(self._open)
+        try:
+            await asyncio.to_thread(self._open)
+        except BaseException:
+            self._leave()
+            raise
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            await asyncio.to_thread(os.close, fd)
+        self._leave()
+        await asyncio.to_thread(self._wait)
 
     def _open(self) -> None:
         size = next((f.size for r in self._manifest.renditions for f in r.files if f.name == self._name), None)
@@ -166,7 +173,37 @@ class Draft:
             except BaseException:
                 os.close(fd)
                 raise
-        self._fd = fd
+        with self._idle:
+            self._fd = fd
+            self._close_if_done()
+
+    def _leave(self) -> None:
+        with self._idle:
+            self._closed = True
+            self._close_if_done()
+
+    def _wait(self) -> None:
+        with self._idle:
+            self._idle.wait_for(lambda: self._fd < 0)
+
+    def _close_if_done(self) -> None:
+        if self._closed and not self._users and self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+            self._idle.notify_all()
+
+    @contextmanager
+    def _using(self) -> Iterator[int]:
+        with self._idle:
+            if self._closed or self._fd < 0:
+                raise DiskError("The media file is closed.")
+            self._users += 1
+        try:
+            yield self._fd
+        finally:
+            with self._idle:
+                self._users -= 1
+                self._close_if_done()
 
     async def write(self, offset: int, data: bytes) -> None:
         """Write ``data`` at ``offset``. Raises NoSpace, DiskError."""
@@ -174,19 +211,25 @@ class Draft:
 
     def _write(self, offset: int, data: bytes) -> None:
         view = memoryview(data)
-        with naming_disk_errors("A media file cannot be written"):
+        with self._using() as fd, naming_disk_errors("A media file cannot be written"):
             while view:
-                written = os.pwrite(self._fd, view, offset)
+                written = os.pwrite(fd, view, offset)
                 view, offset = view[written:], offset + written
 
     async def read(self, offset: int, length: int) -> bytes:
         """Return up to ``length`` bytes as they lie there, verified or not. Raises DiskError."""
-        with naming_disk_errors("A media file cannot be read"):
-            return await asyncio.to_thread(os.pread, self._fd, length, offset)
+        return await asyncio.to_thread(self._read, offset, length)
+
+    def _read(self, offset: int, length: int) -> bytes:
+        with self._using() as fd, naming_disk_errors("A media file cannot be read"):
+            return os.pread(fd, length, offset)
 
     async def fsync(self) -> None:
-        with naming_disk_errors("A media file cannot be written to the disk for good"):
-            await asyncio.to_thread(os.fsync, self._fd)
+        await asyncio.to_thread(self._fsync)
+
+    def _fsync(self) -> None:
+        with self._using() as fd, naming_disk_errors("A media file cannot be written to the disk for good"):
+            os.fsync(fd)
 
 
 def strays(library: Library) -> Iterator[Path]:

@@ -1,7 +1,9 @@
 """The library on a real disk: whose folder it is, records, exact release, kills at every step."""
 
+import asyncio
 import errno
 import os
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -349,7 +351,7 @@ class TestWriting:
     async def test_a_draft_is_sparse_of_its_final_size_and_takes_pieces_in_any_order(self, library: Library) -> None:
         size = 64 * 1024 * 1024
         record = manifest(rendition("360p", size))
-        folder = save(library, record)
+        folder = await asyncio.to_thread(save, library, record)
         async with Draft(library, record, "f-360p.mp4") as draft:
             await draft.write(size - 5, b"tail!")
             await draft.write(0, b"head")
@@ -357,25 +359,69 @@ class TestWriting:
             await draft.fsync()
         async with Draft(library, record, "f-360p.mp4") as draft:
             assert await draft.read(0, 4) == b"head"
-        found = (folder / "f-360p.mp4").stat()
-        assert found.st_size == size
-        assert used(library, record) <= 1024 * 1024
-        fsync_files(library, record, ["f-360p.mp4"])
+        assert os.stat(folder / "f-360p.mp4").st_size == size
+        assert await asyncio.to_thread(used, library, record) <= 1024 * 1024
+        await asyncio.to_thread(fsync_files, library, record, ["f-360p.mp4"])
         with pytest.raises(DiskError, match="vanished"):
-            fsync_files(library, record, ["f-240p.mp4"])
+            await asyncio.to_thread(fsync_files, library, record, ["f-240p.mp4"])
 
-    async def test_a_draft_of_what_is_not_listed_or_is_a_link_is_refused(
-        self, library: Library, tmp_path: Path
+    @pytest.mark.parametrize("name", ["thumb.jpg", "other.mp4", "f-360p.mp4"])
+    def test_a_draft_of_what_is_not_listed_or_is_a_link_is_refused(
+        self, library: Library, tmp_path: Path, name: str
     ) -> None:
         record = manifest()
         folder = save(library, record)
         (tmp_path / "precious").write_bytes(b"precious")
         (folder / "f-360p.mp4").symlink_to(tmp_path / "precious")
-        for name in ("thumb.jpg", "other.mp4", "f-360p.mp4"):
-            with pytest.raises(DiskError):
-                async with Draft(library, record, name):
-                    pass
+
+        async def attempt() -> None:
+            async with Draft(library, record, name):
+                pass
+
+        with pytest.raises(DiskError):
+            asyncio.run(attempt())
         assert (tmp_path / "precious").read_bytes() == b"precious"
+
+    async def test_a_draft_whose_opening_is_cancelled_leaves_no_file_open(self, library: Library) -> None:
+        record = manifest()
+        await asyncio.to_thread(save, library, record)
+        for _ in range(20):
+            opening = asyncio.create_task(Draft(library, record, "f-360p.mp4").__aenter__())
+            await asyncio.sleep(0)
+            opening.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await opening
+        await asyncio.get_running_loop().shutdown_default_executor()
+
+    async def test_a_write_whose_caller_gave_up_never_lands_in_another_file(
+        self, library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        record = manifest()
+        folder = await asyncio.to_thread(save, library, record)
+        begun, go_on, real = threading.Event(), threading.Event(), os.pwrite
+
+        def slow(fd: int, data: bytes, offset: int) -> int:
+            begun.set()
+            assert go_on.wait(10)
+            return real(fd, data, offset)
+
+        monkeypatch.setattr(os, "pwrite", slow)
+        draft = await Draft(library, record, "f-360p.mp4").__aenter__()
+        writing = asyncio.create_task(draft.write(0, b"media"))
+        assert await asyncio.to_thread(begun.wait, 10)
+        writing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await writing
+        leaving = asyncio.create_task(draft.__aexit__())
+        await asyncio.sleep(0)
+        other = await asyncio.to_thread(open, tmp_path / "precious", "w+b")
+        go_on.set()
+        await leaving
+        assert os.stat(tmp_path / "precious").st_size == 0
+        assert (await asyncio.to_thread((folder / "f-360p.mp4").read_bytes))[:5] == b"media"
+        other.close()
+        with pytest.raises(DiskError, match="closed"):
+            await draft.write(0, b"late")
 
 
 class TestRelease:

@@ -1,20 +1,22 @@
 """Being found, in network namespaces: names that differ, a goodbye, and only the household's interfaces."""
 
-import asyncio
 import json
-import os
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from ipaddress import IPv4Interface, IPv6Interface, ip_address
 from pathlib import Path
+from subprocess import DEVNULL, PIPE
 from typing import Any
 
+import ifaddr
 import pytest
 
+from appliance.lan import interfaces
 from appliance.lan.interfaces import Household, Interface, household, is_loopback
 from appliance.lan.mdns import host_label, others, yields
+from tests.world.lab import Host, Lab
 
 ROOT = Path(__file__).parents[2]
 Event = dict[str, Any]
@@ -71,6 +73,45 @@ class TestHousehold:
         assert all(i.name != "lo" for i in household().interfaces)
 
 
+class TestKinds:
+    @pytest.mark.parametrize(
+        ("name", "facts", "ours"),
+        [
+            ("eth0", {"type": "1", "flags": "0x1003"}, True),
+            ("wlan0", {"type": "1", "flags": "0x1003"}, True),
+            ("docker0", {"type": "1", "flags": "0x1003"}, False),
+            ("br-1f2e3d", {"type": "1", "flags": "0x1003"}, False),
+            ("tailscale0", {"type": "65534", "flags": "0x10d1"}, False),
+            ("home", {"type": "65534", "flags": "0x10d1"}, False),
+            ("vpn", {"type": "1", "flags": "0x1003", "tun_flags": "0x1002"}, False),
+            ("uplink", {"type": "1", "flags": "0x1013"}, False),
+            (
+                "br0",
+                {"type": "1", "flags": "0x1003", "bridge/x": "", "brif/enp3s0/x": "", "../enp3s0/device": ""},
+                True,
+            ),
+            ("br1", {"type": "1", "flags": "0x1003", "bridge/x": "", "brif/vnet0/x": ""}, False),
+            ("unseen", {}, True),
+        ],
+    )
+    def test_an_interface_is_judged_by_name_and_kind(
+        self, name: str, facts: dict[str, str], ours: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(interfaces, "_SYS", tmp_path)
+        monkeypatch.setattr(ifaddr, "get_adapters", lambda: [adapter(name), adapter("other", "10.9.9.9")])
+        for path, text in facts.items():
+            place = tmp_path / name / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(text)
+        assert any(i.name == name for i in household().interfaces) is ours
+        assert not any(i.name == name for i in household(deny=frozenset({name})).interfaces)
+        assert [i.name for i in household(allow=frozenset({name})).interfaces] == [name]
+
+
+def adapter(name: str, address: str = "192.168.7.7") -> ifaddr.Adapter:
+    return ifaddr.Adapter(name, name, [ifaddr.IP(address, 24, name)], index=7)
+
+
 class TestNames:
     @pytest.mark.parametrize(
         ("name", "label"),
@@ -91,79 +132,49 @@ class TestNames:
         assert others(["10.0.0.1", "10.0.0.2"], own) == [ip_address("10.0.0.2")]
 
 
-def ip(*arguments: str) -> None:
-    subprocess.run(["ip", *arguments], check=True, capture_output=True)
-
-
-class Lan:
-    """Network namespaces joined by a bridge in one of their own. All are gone when the test is."""
-
-    def __init__(self) -> None:
-        self._made: list[str] = []
-        self._switch = self.namespace("switch")
-        ip("-n", self._switch, "link", "add", "wire", "type", "bridge")
-        ip("-n", self._switch, "link", "set", "dev", "wire", "up")
-
-    def namespace(self, name: str) -> str:
-        full = f"sk{os.getpid()}{name}"
-        ip("netns", "add", full)
-        self._made.append(full)
-        ip("-n", full, "link", "set", "lo", "up")
-        return full
-
-    def box(self, name: str, address: str) -> str:
-        full = self.namespace(name)
-        self.plug(full, "lan0", address, self._switch, name)
-        ip("-n", self._switch, "link", "set", "dev", name, "master", "wire")
-        return full
-
-    def plug(self, inside: str, interface: str, address: str, outside: str, end: str) -> None:
-        """Join two namespaces by a cable; only the inner end gets an address."""
-        ip("-n", inside, "link", "add", interface, "type", "veth", "peer", "name", end, "netns", outside)
-        ip("-n", inside, "addr", "add", address, "dev", interface)
-        ip("-n", inside, "link", "set", "dev", interface, "up")
-        ip("-n", outside, "link", "set", "dev", end, "up")
-
-    def remove(self) -> None:
-        for name in self._made:
-            subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
-
-
 class Process:
-    """A ``mdns_box`` that runs in a namespace."""
+    """A ``mdns_box`` that runs on a host, and what it said."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
+    def __init__(self, host: Host, *arguments: str) -> None:
+        self.process = host.python("-m", "tests.unit.mdns_box", *arguments, stdin=PIPE, stdout=PIPE, cwd=ROOT)
+        self.said: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
 
-    async def until(self, wanted: Callable[[Event], bool], seconds: float = 15) -> Event:
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.said.put(json.loads(line))
+        self.said.put(None)
+
+    def until(self, wanted: Callable[[Event], bool], seconds: float = 15) -> Event:
         """Return the next event that is wanted; those before it are passed over."""
-        assert self._process.stdout is not None
-        async with asyncio.timeout(seconds):
-            while line := await self._process.stdout.readline():
-                event: Event = json.loads(line)
-                if wanted(event):
-                    return event
+        while (event := self.said.get(timeout=seconds)) is not None:
+            if wanted(event):
+                return event
         raise AssertionError("the process has ended")
 
-    async def end(self) -> list[Event]:
-        """Let it end; return what it still had to say."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        output, _ = await asyncio.wait_for(self._process.communicate(), 15)
-        return [json.loads(line) for line in output.splitlines()]
+    def end(self) -> list[Event]:
+        """Let it end by itself; return what it still had to say."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        assert self.process.wait(15) == 0
+        self._reader.join(5)
+        out = []
+        while (event := self.said.get(timeout=5)) is not None:
+            out.append(event)
+        return out
 
 
-@asynccontextmanager
-async def running(namespace: str, *arguments: str) -> AsyncIterator[Process]:
-    command = ["ip", "netns", "exec", namespace, sys.executable, "-m", "tests.unit.mdns_box", *arguments]
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, cwd=ROOT)
+@contextmanager
+def running(host: Host, *arguments: str) -> Iterator[Process]:
+    process = Process(host, *arguments)
     try:
-        yield Process(process)
+        yield process
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        process.process.kill()
+        process.process.wait()
+        process._reader.join(5)
 
 
 def named(event: str) -> Callable[[Event], bool]:
@@ -172,81 +183,62 @@ def named(event: str) -> Callable[[Event], bool]:
 
 @pytest.mark.net
 class TestOnAir:
-    @pytest.fixture
-    def lan(self) -> Iterator[Lan]:
-        lan = Lan()
-        try:
-            yield lan
-        finally:
-            lan.remove()
-
-    async def test_two_boxes_get_names_that_differ_and_a_stopped_one_says_goodbye(self, lan: Lan) -> None:
-        first, second = lan.box("a", "10.77.0.1/24"), lan.box("b", "10.77.0.2/24")
-        third = lan.box("c", "10.77.0.3/24")
-        async with (
+    def test_two_boxes_get_names_that_differ_and_a_stopped_one_says_goodbye(self, lab: Lab) -> None:
+        first, second, third = (lab.host(n, a) for n, a in (("a", "10.77.0.1"), ("b", "10.77.0.2"), ("c", "10.77.0.3")))
+        with (
             running(third, "browse", "_seedkeep._tcp.local.") as browser,
             running(first, "announce", "Seedkeep", "box-one") as one,
         ):
-            await browser.until(named("listening"))
-            said = await one.until(named("announced"))
+            browser.until(named("listening"))
+            said = one.until(named("announced"))
             assert (said["host"], said["addresses"]) == ("seedkeep.local", ["10.77.0.1"])
-            async with running(second, "announce", "Seedkeep", "box-two") as two:
-                said = await two.until(named("announced"))
+            with running(second, "announce", "Seedkeep", "box-two") as two:
+                said = two.until(named("announced"))
                 assert said["host"] == "seedkeep-2.local"
-                seen = [await browser.until(named("seen")) for _ in range(2)]
+                seen = [browser.until(named("seen")) for _ in range(2)]
                 facts = {s["id"]: (s["host"], s["addresses"], s["port"], s["api"], s["tls"]) for s in seen}
                 assert facts == {
                     "box-one": ("seedkeep.local.", ["10.77.0.1"], 7333, "1", "0"),
                     "box-two": ("seedkeep-2.local.", ["10.77.0.2"], 7333, "1", "0"),
                 }
                 assert len({s["name"] for s in seen}) == 2
-                await two.end()
-                gone = await browser.until(named("gone"), 5)
+                two.end()
+                gone = browser.until(named("gone"), 5)
                 assert gone["name"] in {s["name"] for s in seen if s["id"] == "box-two"}
 
-    async def test_two_boxes_that_start_together_end_with_names_that_differ(self, lan: Lan) -> None:
-        first, second = lan.box("a", "10.77.0.1/24"), lan.box("b", "10.77.0.2/24")
-        async with (
+    def test_two_boxes_that_start_together_end_with_names_that_differ(self, lab: Lab) -> None:
+        first, second = lab.host("a", "10.77.0.1"), lab.host("b", "10.77.0.2")
+        with (
             running(first, "announce", "Seedkeep", "box-one") as one,
             running(second, "announce", "Seedkeep", "box-two") as two,
         ):
-            hosts: dict[str, str] = {}
-            differ = asyncio.Event()
+            hosts = [box.until(named("announced"))["host"] for box in (one, two)]
+            if len(set(hosts)) == 1:  # both claimed it at once: the one with the lower address gives it up
+                hosts[0] = one.until(named("announced"))["host"]
+            assert sorted(hosts) == ["seedkeep-2.local", "seedkeep.local"]
 
-            async def follow(name: str, box: Process) -> None:
-                while True:
-                    hosts[name] = (await box.until(named("announced")))["host"]
-                    if set(hosts.values()) == {"seedkeep.local", "seedkeep-2.local"}:
-                        differ.set()
+    def test_only_the_households_interface_hears_of_it(self, lab: Lab) -> None:
+        box, neighbour = lab.host("a", "10.77.0.1"), lab.host("b", "10.77.0.2")
+        container = lab.host("c", "10.78.0.3")
+        there = container.run("cat", stdin=PIPE, stdout=DEVNULL)
+        cable = f"ip link add docker0 type veth peer name inside netns {there.pid}"
+        for command in (cable, "ip addr add 172.17.0.1/16 dev docker0", "ip link set docker0 up"):
+            box.check(*command.split())
+        for command in ("ip addr add 172.17.0.2/16 dev inside", "ip link set inside up"):
+            container.check(*command.split())
+        with running(neighbour, "count", "10.77.0.2") as right, running(container, "count", "172.17.0.2") as wrong:
+            right.until(named("listening"))
+            wrong.until(named("listening"))
+            with running(box, "announce", "Seedkeep", "box") as process:
+                assert process.until(named("announced"))["addresses"] == ["10.77.0.1"]
+                process.end()
+            assert any(e["event"] == "packet" for e in right.end())
+            assert [e for e in wrong.end() if e["event"] == "packet"] == []
 
-            following = [asyncio.create_task(follow("one", one)), asyncio.create_task(follow("two", two))]
-            await asyncio.wait([asyncio.create_task(differ.wait()), *following], return_when=asyncio.FIRST_COMPLETED)
-            for task in following:
-                task.cancel()
-            assert differ.is_set()
-
-    async def test_only_the_households_interface_hears_of_it(self, lan: Lan) -> None:
-        box, neighbour = lan.box("a", "10.77.0.1/24"), lan.box("b", "10.77.0.2/24")
-        container = lan.namespace("c")
-        lan.plug(box, "docker0", "172.17.0.1/16", container, "inside")
-        ip("-n", container, "addr", "add", "172.17.0.2/16", "dev", "inside")
-        async with (
-            running(neighbour, "count", "10.77.0.2") as right,
-            running(container, "count", "172.17.0.2") as wrong,
-        ):
-            await right.until(named("listening"))
-            await wrong.until(named("listening"))
-            async with running(box, "announce", "Seedkeep", "box") as process:
-                said = await process.until(named("announced"))
-                assert said["addresses"] == ["10.77.0.1"]
-                await process.end()
-            assert any(e["event"] == "packet" for e in await right.end())
-            assert [e for e in await wrong.end() if e["event"] == "packet"] == []
-
-    async def test_a_new_address_is_announced_instead_of_the_old(self, lan: Lan) -> None:
-        box = lan.box("a", "10.77.0.1/24")
-        async with running(box, "announce", "Seedkeep", "box") as process:
-            await process.until(named("announced"))
-            ip("-n", box, "addr", "add", "10.78.0.9/24", "dev", "lan0")
-            ip("-n", box, "addr", "del", "10.77.0.1/24", "dev", "lan0")
-            await process.until(lambda e: e.get("addresses") == ["10.78.0.9"])
+    def test_a_new_address_is_announced_instead_of_the_old(self, lab: Lab) -> None:
+        box = lab.host("a", "10.77.0.1")
+        with running(box, "announce", "Seedkeep", "box") as process:
+            process.until(named("announced"))
+            box.check("ip", "addr", "add", "10.79.0.9/24", "dev", "eth0")
+            box.check("ip", "addr", "del", "10.77.0.1/24", "dev", "eth0")
+            process.until(lambda e: e.get("addresses") == ["10.79.0.9"])
