@@ -5,15 +5,17 @@ import hashlib
 import json
 import shutil
 import subprocess
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
-import libtorrent as lt
 import pytest
 
 from tests.world import guards, peers, recorded
-from tests.world.bodies import info_hash
+from tests.world.bodies import bdecoded, info_hash
 from tests.world.lab import Lab
 from tests.world.media import Layout, Made, make, pieces_of
 from tests.world.origin import Origin
@@ -22,9 +24,9 @@ LISTING = "/api/v1/video-channels/harbour_films/videos"
 
 
 @pytest.fixture
-def web() -> "httpx.Client":
+def web() -> Iterator[httpx.Client]:
     with httpx.Client(timeout=10) as client:
-        yield client  # type: ignore[misc]
+        yield client
 
 
 def completed(torrents: list[bytes], folder: Path, *, trackers: bool = False) -> list[Path]:
@@ -50,7 +52,7 @@ def test_every_recorded_answer_comes_back_byte_for_byte_at_the_recorded_address(
         for x in recorded.exchanges():
             if x.set != "base" or x.server != "origin" or x.path.startswith("/tracker/"):
                 continue
-            query = [(k, v.encode("latin-1").decode()) for k, v in x.query]
+            query = httpx.QueryParams([(k, v.encode("latin-1").decode()) for k, v in x.query])
             reply = web.get(f"http://127.0.0.1:{origin.port}{x.path}", params=query, headers=dict(x.asked))
             assert (reply.status_code, reply.content) == (x.status, x.read()), x.id
 
@@ -64,7 +66,7 @@ def test_addresses_in_answers_are_those_of_the_server_that_gave_them(origin: Ori
     assert f"tr=http%3A%2F%2F127.0.0.1%3A{origin.port}%2Ftracker" in file["magnetUri"]
     torrent = web.get(file["torrentUrl"]).content
     assert info_hash(torrent).hex() == "bb95d5816a70783e7683b77f121a1361f44db3cb"
-    assert lt.bdecode(torrent)[b"url-list"][0].decode() == file["fileUrl"]
+    assert bdecoded(torrent)[b"url-list"][0].decode() == file["fileUrl"]
     again = web.get(origin.url(f"/api/v1/videos/{uuid}"), headers={"If-None-Match": detail.headers["ETag"]})
     assert (again.status_code, again.content) == (304, b"")
     handle = f"harbour_films@{origin.host}"
@@ -84,7 +86,8 @@ def test_pages_that_were_not_recorded_are_cut_from_the_whole_list(origin: Origin
 def test_byte_ranges_are_those_of_rfc_9110(origin: Origin, web: httpx.Client) -> None:
     media = next(p for p in recorded.exchanges() if p.id == "muxed-hls-360-media")
     body, url = media.read(), origin.url(media.path)
-    for asked, first, last in (("0-0", 0, 0), ("100-199", 100, 199), ("610000-", 610000, 610792), ("-5", 610788, 610792), ("610700-999999", 610700, 610792)):  # fmt: skip
+    spans = {"0-0": (0, 0), "100-199": (100, 199), "610000-": (610000, 610792), "-5": (610788, 610792)}
+    for asked, (first, last) in (spans | {"610700-999999": (610700, 610792)}).items():
         reply = web.get(url, headers={"Range": f"bytes={asked}"})
         assert (reply.status_code, reply.content) == (206, body[first : last + 1])
         assert reply.headers["Content-Range"] == f"bytes {first}-{last}/610793"
@@ -178,6 +181,13 @@ def test_faults_spoil_what_their_pattern_fits_and_nothing_else(origin: Origin, w
 # Made media
 
 
+def probed(paths: list[Path]) -> dict[str, Any]:
+    source = f"concat:{'|'.join(map(str, paths))}"
+    command = ["ffprobe", "-v", "error", "-of", "json", "-show_streams", "-show_format", source]
+    said: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    return said
+
+
 @pytest.mark.parametrize("layout", list(Layout))
 def test_made_media_plays_and_its_numbers_are_true(layout: Layout) -> None:
     made = make(layout, (360, 240), 12)
@@ -193,13 +203,7 @@ def test_made_media_plays_and_its_numbers_are_true(layout: Layout) -> None:
                 edges = sorted(tuple(map(int, s.split("-"))) for s in spans)
                 assert [e[0] for e in edges[1:]] == [e[1] + 1 for e in edges[:-1]]
                 assert edges[-1][1] == len(data) - 1
-        shown = json.loads(
-            subprocess.run(
-                ["ffprobe", "-v", "error", "-of", "json", "-show_streams", "-show_format", f"concat:{'|'.join(map(str, paths))}"],
-                capture_output=True,
-                check=True,
-            ).stdout
-        )  # fmt: skip
+        shown = probed(paths)
         kinds = {s["codec_name"] for s in shown["streams"]}
         assert kinds == ({"h264"} if file.has_video else set()) | ({"aac"} if file.has_audio else set())
         assert abs(float(shown["format"]["duration"]) - 12) < 0.2
@@ -217,7 +221,8 @@ def test_made_videos_are_published_as_peertube_does(
     pattern = json.loads(recorded.read("api/videos/split.json"))
     assert detail.keys() == pattern.keys()
     files = detail["files"] or detail["streamingPlaylists"][0]["files"]
-    assert files[0].keys() == (pattern["files"] if layout is Layout.WEB else pattern["streamingPlaylists"][0]["files"])[0].keys()  # fmt: skip
+    like = pattern["files"] if layout is Layout.WEB else pattern["streamingPlaylists"][0]["files"]
+    assert files[0].keys() == like[0].keys()
     torrents = [web.get(f["torrentUrl"]).content for f in files]
     for folder, file in zip(completed(torrents, tmp_path), made.files, strict=True):
         found = sorted(p for p in folder.rglob("*") if p.is_file())
@@ -225,7 +230,8 @@ def test_made_videos_are_published_as_peertube_does(
     if layout is not Layout.WEB:
         master = web.get(detail["streamingPlaylists"][0]["playlistUrl"])
         assert master.text == video.master()
-        assert set(web.get(detail["streamingPlaylists"][0]["segmentsSha256Url"]).json()) == {p for f in made.files for p in f.parts}  # fmt: skip
+        hashes = web.get(detail["streamingPlaylists"][0]["segmentsSha256Url"]).json()
+        assert set(hashes) == {p for f in made.files for p in f.parts}
 
 
 def test_what_befalls_a_made_video_changes_the_names_that_peertube_changes(origin: Origin, web: httpx.Client) -> None:
@@ -268,7 +274,7 @@ def test_piece_hashes_run_over_the_borders_of_files(tmp_path: Path) -> None:
 
 def with_their_names(made: Made, folder: Path, torrent: bytes) -> Path:
     folder.mkdir()
-    shutil.copy(made.path(made.files[0].parts[0]), folder / lt.bdecode(torrent)[b"info"][b"name"].decode())
+    shutil.copy(made.path(made.files[0].parts[0]), folder / bdecoded(torrent)[b"info"][b"name"].decode())
     return folder
 
 
@@ -318,7 +324,8 @@ def test_a_slow_wire_has_its_rate_and_its_delay(lab: Lab) -> None:
         origin = Origin(server.address, 80)
     url = origin.base_url + "/static/streaming-playlists/hls/x.mp4"
     fetch = (
-        "import sys, time, urllib.request as u; t = time.monotonic(); u.urlopen(sys.argv[1]).read(); a = time.monotonic();"
+        "import sys, time, urllib.request as u; t = time.monotonic(); u.urlopen(sys.argv[1]).read();"
+        "a = time.monotonic();"
         "n = len(u.urlopen(sys.argv[2]).read()); print(a - t, n / (time.monotonic() - a))"
     )
     with origin:
@@ -330,18 +337,41 @@ def test_a_slow_wire_has_its_rate_and_its_delay(lab: Lab) -> None:
     assert 1_200_000 < rate < 2_000_000
 
 
-async def test_the_guard_sees_a_file_opened_on_the_loop_and_a_step_that_is_too_long() -> None:
-    from appliance.library import atomic
+_BUSY = """
+import time
+def busy(seconds):
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
+        pass
+def read(path):
+    open(path).close()
+"""
 
+
+async def test_the_guard_sees_a_file_opened_on_the_loop_and_a_step_that_is_too_long() -> None:
+    space: dict[str, Any] = {}
+    exec(compile(_BUSY, str(guards.ROOT / "appliance" / "somewhere.py"), "exec"), space)
+    loop = asyncio.get_running_loop()
     with guards.watching() as guard:
-        code = compile("def busy(seconds):\n  import time\n  end = time.thread_time() + seconds\n  while time.thread_time() < end: pass\ndef read(p):\n  open(p).close()\n", str(Path(atomic.__file__)), "exec")  # fmt: skip
-        space: dict[str, object] = {}
-        exec(code, space)
-        loop = asyncio.get_running_loop()
         loop.call_soon(space["busy"], 0.2)
         loop.call_soon(space["read"], __file__)
         await asyncio.sleep(0.01)
-        open(__file__).close()
+        open(__file__).close()  # noqa: ASYNC230 - what a test does itself is not judged
     assert len(guard.wrongs) == 2, guard.wrongs
     assert "took 0.2" in guard.wrongs[0]
     assert "opened" in guard.wrongs[1]
+
+
+async def test_the_guard_sees_a_thread_a_task_and_a_file_that_are_left_behind(tmp_path: Path) -> None:
+    threads, files, tasks = guards.threads(), guards.files(), asyncio.all_tasks()
+    ended = threading.Event()
+    thread = threading.Thread(target=ended.wait, name="forgotten")
+    thread.start()
+    task = asyncio.create_task(asyncio.Event().wait(), name="endless")
+    with open(tmp_path / "left", "w"):  # noqa: ASYNC230
+        left = await asyncio.to_thread(guards.left_behind, threads, files)
+    assert left == ["the thread 'forgotten' is still running", f"the file {tmp_path / 'left'} is still open"]
+    assert await guards.tasks_left(tasks) == ["the task 'endless' is still running"]
+    ended.set()
+    thread.join()
+    task.cancel()

@@ -30,8 +30,16 @@ def rewritten(body: bytes, content_type: str, addresses: Mapping[str, str]) -> b
 
 def torrent_at(torrent: bytes, addresses: Mapping[str, str]) -> bytes:
     """Return a ``.torrent`` whose trackers and web seeds have the new addresses; ``info`` and its hash stay."""
-    parts: dict[bytes, Any] = lt.bdecode(torrent)
+    parts = bdecoded(torrent)
     return bencode({k: v if k == b"info" else _moved(v, addresses) for k, v in parts.items()})
+
+
+def bdecoded(torrent: bytes) -> dict[bytes, Any]:
+    """Return what a ``.torrent`` holds. Raises ValueError where it is none."""
+    parts: Any = lt.bdecode(torrent)
+    if not isinstance(parts, dict):
+        raise ValueError("not a torrent")
+    return parts
 
 
 def bencode(value: object) -> bytes:
@@ -62,7 +70,7 @@ def _moved(value: Any, addresses: Mapping[str, str]) -> Any:
 
 def info_hash(torrent: bytes) -> bytes:
     """Return the 20 bytes of a v1 info-hash (BEP 3)."""
-    return hashlib.sha1(bencode(lt.bdecode(torrent)[b"info"])).digest()
+    return hashlib.sha1(bencode(bdecoded(torrent)[b"info"])).digest()
 
 
 def json_etag(body: bytes) -> str:

@@ -12,7 +12,10 @@ from tests.world.published import PROBLEM, Published, json_reply
 from tests.world.shapes import FileFacts, Json, VideoFacts, channel_json, detail_json, short_uuid, summary_json
 
 _NEWEST = datetime(2026, 11, 20, 12, tzinfo=UTC)
-_SORTS = ("publishedAt", "createdAt", "originallyPublishedAt", "name", "duration", "views", "likes", "trending", "hot", "best")  # fmt: skip
+_SORTS = (
+    *("publishedAt", "createdAt", "originallyPublishedAt", "name", "duration"),
+    *("views", "likes", "trending", "hot", "best"),
+)
 _NAMESPACE = uuids.UUID("0a6b7c10-4d3e-4f57-9d6e-5eedcee9c0de")
 
 
@@ -62,14 +65,19 @@ class Channel:
                 size=facts.duration * height * 400,
                 has_audio=True,
                 has_video=True,
-                path=f"{folder}{(stem := f'{uuids.uuid5(_NAMESPACE, facts.uuid + str(height))}-{height}')}-fragmented.mp4",
+                path=f"{folder}{(stem := _stem(facts.uuid, height))}-fragmented.mp4",
                 playlist_path=f"{folder}{stem}.m3u8",
                 torrent_path=f"/lazy-static/torrents/{stem}-hls.torrent",
                 info_hash=hashlib.sha1(stem.encode()).hexdigest(),
             )
             for k, height in enumerate((720, 360))
         ]
-        return detail_json(facts, self.base, files, [], f"{folder}{facts.uuid}-master.m3u8", f"{folder}{facts.uuid}-segments-sha256.json")  # fmt: skip
+        names = f"{folder}{facts.uuid}-master.m3u8", f"{folder}{facts.uuid}-segments-sha256.json"
+        return detail_json(facts, self.base, files, [], *names)
+
+
+def _stem(uuid: str, height: int) -> str:
+    return f"{uuids.uuid5(_NAMESPACE, uuid + str(height))}-{height}"
 
 
 @dataclass(slots=True)
@@ -116,8 +124,9 @@ class Catalogue:
             return video.api(rest)
         if found := self._synthetic.get(name):
             channel, n = found
-            empty = {"/captions": {"total": 0, "data": []}, "/storyboards": {"storyboards": []}, "/chapters": {"chapters": []}}  # fmt: skip
-            return json_reply(channel.detail(n) if not rest else empty.get(rest, {}))
+            if not rest:
+                return json_reply(channel.detail(n))
+            return json_reply({"storyboards": [], "chapters": [], "total": 0, "data": []})
         return None
 
     def static(self, path: str) -> Reply | None:

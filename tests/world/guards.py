@@ -27,7 +27,12 @@ _SAMPLE_SECONDS = 0.015
 _OURS = tuple(f"{ROOT / room}{os.sep}" for room in ("appliance", "web", "policies"))
 _TESTS = f"{ROOT / 'tests'}{os.sep}"
 _PASSED_OVER = ("importlib", "linecache.py", "tokenize.py", "inspect.py", "zoneinfo")
-_EVENTS = {"open": "opened", "sqlite3.connect": "opened the database", "socket.getaddrinfo": "looked up", "socket.gethostbyname": "looked up"}  # fmt: skip
+_EVENTS = {
+    "open": "opened",
+    "sqlite3.connect": "opened the database",
+    "socket.getaddrinfo": "looked up",
+    "socket.gethostbyname": "looked up",
+}
 
 
 @dataclass
@@ -120,7 +125,7 @@ def _install() -> None:
     if not _installed:
         _installed = True
         sys.addaudithook(_audit)
-        asyncio.Handle._run = _timed_run  # type: ignore[method-assign]
+        asyncio.Handle._run = _timed_run  # type: ignore[method-assign, assignment]
         threading.Thread(target=_watch, name="loop-guard", daemon=True).start()
 
 

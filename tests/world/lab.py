@@ -73,7 +73,8 @@ class _Space:
         return done.stdout
 
     def close(self) -> None:
-        assert self._holder.stdin and self._holder.stdout
+        assert self._holder.stdin
+        assert self._holder.stdout
         self._holder.stdin.close()
         self._holder.stdout.close()
         self._holder.kill()
@@ -236,7 +237,7 @@ class Lab:
         for step in steps:
             try:
                 step()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - everything is closed, then it is raised
                 errors.append(error)
         if errors:
             raise ExceptionGroup("closing the lab", errors)

@@ -1,7 +1,7 @@
 """Media as PeerTube lays it out: this module makes it with ffmpeg, of any size, and keeps it for the next run.
 
-A short noisy clip is encoded once and repeated without encoding, so that 200 MiB take seconds. What is kept depends only
-on the recipe; addresses, titles and torrents are made by the origin that serves it.
+A short noisy clip is encoded once and repeated without encoding, so that 200 MiB take seconds. What is kept depends
+only on the recipe; addresses, titles and torrents are made by the origin that serves it.
 """
 
 import base64

@@ -288,7 +288,8 @@ class Origin:
         if host != self.host or name not in self._catalogue.channels:
             return None
         url = self.url(f"/video-channels/{name}")
-        return json_reply({"subject": resource, "aliases": [url], "links": [{"rel": "self", "type": "application/activity+json", "href": url}]})  # fmt: skip
+        link = {"rel": "self", "type": "application/activity+json", "href": url}
+        return json_reply({"subject": resource, "aliases": [url], "links": [link]})
 
     def _listed(self, request: Request) -> Reply | None:
         """Answer a listing that was not recorded: another page, or with videos that were added."""

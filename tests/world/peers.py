@@ -18,30 +18,29 @@ from typing import Any, Protocol, Self
 
 import libtorrent as lt
 
-from tests.world.bodies import bencode
+from tests.world.bodies import bdecoded, bencode
 
 ROOT = Path(__file__).parents[2]
 _PROGRESS_SECONDS = 0.5
 
 
-def session(host: str = "127.0.0.1", port: int = 0, *, up: int = 0, down: int = 0, **settings: object) -> lt.session:
+def session(host: str = "127.0.0.1", port: int = 0, *, up: int = 0, down: int = 0, **settings: Any) -> lt.session:
     """Return a bare session on one address. Limits in bytes/s, 0 for none; they hold on private addresses too."""
-    peer = lt.session(
-        {
-            "listen_interfaces": f"{host}:{port}",
-            "enable_dht": False,
-            "enable_lsd": False,
-            "enable_upnp": False,
-            "enable_natpmp": False,
-            "ssrf_mitigation": False,
-            "allow_multiple_connections_per_ip": True,
-            "enable_outgoing_utp": False,
-            "enable_incoming_utp": False,
-            "stop_tracker_timeout": 1,
-            "alert_mask": int(lt.alert_category.error | lt.alert_category.status | lt.alert_category.tracker),
-            **settings,
-        }
-    )
+    pack: Any = {
+        "listen_interfaces": f"{host}:{port}",
+        "enable_dht": False,
+        "enable_lsd": False,
+        "enable_upnp": False,
+        "enable_natpmp": False,
+        "ssrf_mitigation": False,
+        "allow_multiple_connections_per_ip": True,
+        "enable_outgoing_utp": False,
+        "enable_incoming_utp": False,
+        "stop_tracker_timeout": 1,
+        "alert_mask": int(lt.alert_category.error | lt.alert_category.status | lt.alert_category.tracker),
+        **settings,
+    }
+    peer: lt.session = lt.session(pack)
     if up or down:
         limited = peer.create_peer_class("limited")
         peer.set_peer_class(limited, peer.get_peer_class(limited) | {"upload_limit": up, "download_limit": down})
@@ -171,8 +170,7 @@ def aria2(torrent: Path, folder: Path, peer: tuple[str, int], *, port: int = 0, 
 
 def only_tracker(torrent: bytes, tracker: str) -> bytes:
     """Return the torrent with this tracker and no web seed."""
-    parts = lt.bdecode(torrent)
-    return bencode({"announce": tracker, "info": parts[b"info"]})
+    return bencode({"announce": tracker, "info": bdecoded(torrent)[b"info"]})
 
 
 # The program

@@ -24,7 +24,12 @@ from tests.world.shapes import (
     summary_json,
 )
 
-_TYPES = {".mp4": "video/mp4", ".ts": "video/mp2t", ".m3u8": "application/vnd.apple.mpegurl", ".vtt": "text/vtt; charset=UTF-8"}  # fmt: skip
+_TYPES = {
+    ".mp4": "video/mp4",
+    ".ts": "video/mp2t",
+    ".m3u8": "application/vnd.apple.mpegurl",
+    ".vtt": "text/vtt; charset=UTF-8",
+}
 VTT = "WEBVTT\n\n00:00:00.000 --> 00:00:02.000\nMade for a test.\n"
 PROBLEM = "application/problem+json; charset=utf-8"
 
@@ -229,7 +234,8 @@ class Published:
         sound = next((f for f in self.made.files if not f.has_video), None)
         audio = ',AUDIO="audio"' if sound else ""
         if sound:
-            lines += ["", f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="audio",NAME="Audio",AUTOSELECT=YES,DEFAULT=YES,URI="{sound.stem}.m3u8"']  # fmt: skip
+            group = 'TYPE=AUDIO,GROUP-ID="audio",NAME="Audio",AUTOSELECT=YES,DEFAULT=YES'
+            lines += ["", f'#EXT-X-MEDIA:{group},URI="{sound.stem}.m3u8"']
         lines.append("")
         for f in sorted((f for f in self.made.files if f.has_video), key=lambda f: f.resolution):
             codecs = f"{f.codecs},mp4a.40.2" if sound else f.codecs
@@ -245,8 +251,9 @@ class Published:
     def api(self, rest: str) -> Reply:
         """Answer ``/api/v1/videos/{id}`` + ``rest``."""
         if self.gone:
-            name, status = {"private": ("api/not-public/private.json", 401)}.get(self.gone, ("api/errors/video-404.json", 404))  # fmt: skip
-            return Reply(status, {"Content-Type": PROBLEM}, recorded.read(name))
+            if self.gone == "private":
+                return Reply(401, {"Content-Type": PROBLEM}, recorded.read("api/not-public/private.json"))
+            return Reply(404, {"Content-Type": PROBLEM}, recorded.read("api/errors/video-404.json"))
         match rest:
             case "":
                 return json_reply(self.detail())
