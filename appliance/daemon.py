@@ -364,6 +364,7 @@ async def _serve(house: House, listener: socket.socket, stop: asyncio.Event) -> 
         server_header=False,
         lifespan="off",
         http="httptools",
+        proxy_headers=False,
         ws="none",
         timeout_graceful_shutdown=GRACE_SECONDS,
         timeout_keep_alive=30,
@@ -391,6 +392,7 @@ async def _serve(house: House, listener: socket.socket, stop: asyncio.Event) -> 
         await serving
         for task in tasks:
             task.cancel()
+        await house.shelf.close()
         await asyncio.gather(*tasks, return_exceptions=True)
     await house.tender.close()
     await asyncio.to_thread((house.data / "service.json").unlink, missing_ok=True)

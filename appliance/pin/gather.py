@@ -14,17 +14,15 @@ import msgspec
 from appliance.domain.catalogue import VideoRecord
 from appliance.domain.shelf import ByteMap
 from appliance.domain.units import ByteCount, RenditionName
-from appliance.domain.video import Extras, Rendition, RenditionKind
+from appliance.domain.video import Rendition, RenditionKind
 from appliance.errors import BadAnswer, NotFound, OriginError
 from appliance.library.bytemap import Master, Variant, playlist_text, read_master, read_playlist, sha256_list
 from appliance.library.layout import base_name, safe_name
 from appliance.library.manifest import (
-    CaptionRecord,
     Manifest,
     MediaFile,
     RenditionRecord,
     SideFile,
-    StoryboardRecord,
     listed_names,
 )
 from appliance.outbound.fetch import Fetcher
@@ -33,8 +31,6 @@ from appliance.swarm.port import TorrentMeta
 
 MAX_PLAYLIST = 8 * 1024 * 1024
 MAX_TORRENT = 16 * 1024 * 1024
-MAX_IMAGE = 8 * 1024 * 1024
-MAX_CAPTION = 4 * 1024 * 1024
 
 Hashes = Mapping[str, dict[tuple[int, int], str]]
 
@@ -83,19 +79,32 @@ class Gatherer:
     def __init__(self, fetcher: Fetcher, torrents: Torrents) -> None:
         self._fetcher, self.torrents = fetcher, torrents
 
-    async def gather(self, record: VideoRecord, chosen: tuple[Rendition, ...], *, urgent: bool = False) -> Gathered:
-        """Return all that is needed to open ``chosen``, as the origin has it now. Raises OriginError, BadAnswer."""
+    async def gather(
+        self,
+        record: VideoRecord,
+        chosen: tuple[Rendition, ...],
+        *,
+        urgent: bool = False,
+        hashes_may_lack: bool = False,
+    ) -> Gathered:
+        """Return all that is needed to open ``chosen``, as the origin has it now. Raises OriginError, BadAnswer.
+
+        ``hashes_may_lack``: where torrents verify everything the list of hashes may be missing.
+        """
         hls = any(r.kind is RenditionKind.HLS for r in chosen)
+        may_lack = hashes_may_lack and all(r.torrent is not None for r in chosen)
         try:
             async with asyncio.TaskGroup() as group:
                 master_task = group.create_task(self._master(record, urgent)) if hls else None
-                hash_task = group.create_task(self._hashes(record, urgent)) if hls else None
+                hash_task = group.create_task(self._hashes(record, urgent, may_lack)) if hls else None
                 parts = [group.create_task(self._rendition(r, urgent)) for r in chosen]
         except BaseExceptionGroup as several:
             raise several.exceptions[0] from None
         master = Master() if master_task is None else master_task.result()
         done = [_with_variant(p.result(), r, master) for p, r in zip(parts, chosen, strict=True)]
         hashes, raw_hashes = ({}, None) if hash_task is None else hash_task.result()
+        for part in done:
+            _require_verifiable(part, hashes)
         sides = {name: data for part in done for name, data in part.sides.items()}
         hash_file: SideFile | None = None
         if raw_hashes is not None and record.sha256_url is not None:
@@ -123,54 +132,9 @@ class Gatherer:
         else:
             self.torrents.check_files(meta, {f.name: f.size for f in record.files})
 
-    async def extras(
-        self, manifest: Manifest, record: VideoRecord, extras: Extras
-    ) -> tuple[Manifest, dict[str, bytes]]:
-        """Return the record with captions, thumbnail and storyboard that could be had, and their bytes.
-
-        What cannot be had is left out: no pin fails for want of a picture.
-        """
-        sides: dict[str, bytes] = {}
-        captions: list[CaptionRecord] = []
-        for caption in extras.captions[:200]:
-            found = await self._side(caption.url, MAX_CAPTION)
-            if found is not None and found[1].lstrip(b"\xef\xbb\xbf").startswith(b"WEBVTT"):
-                sides[found[0]] = found[1]
-                captions.append(
-                    CaptionRecord(
-                        language=caption.language,
-                        label=caption.label,
-                        file=found[0],
-                        url=caption.url,
-                        automatic=caption.automatic,
-                    )
-                )
-        thumbnail: SideFile | None = None
-        if record.summary.thumbnail_url is not None:
-            found = await self._side(record.summary.thumbnail_url, MAX_IMAGE)
-            if found is not None and _is_image(found[1]):
-                sides[found[0]], thumbnail = found[1], SideFile(file=found[0], url=record.summary.thumbnail_url)
-        storyboard: StoryboardRecord | None = None
-        if extras.storyboard is not None:
-            found = await self._side(extras.storyboard.url, MAX_IMAGE)
-            if found is not None and _is_image(found[1]):
-                board = extras.storyboard
-                sides[found[0]] = found[1]
-                storyboard = StoryboardRecord(
-                    file=found[0],
-                    url=board.url,
-                    total_width=board.total_width,
-                    total_height=board.total_height,
-                    tile_width=board.tile_width,
-                    tile_height=board.tile_height,
-                    interval=board.interval,
-                )
-        richer = msgspec.structs.replace(manifest, captions=tuple(captions), thumbnail=thumbnail, storyboard=storyboard)
-        return richer, sides
-
     async def hash_list(self, record: VideoRecord) -> bytes | None:
         """Return the origin's present list of segment hashes, checked. Raises OriginError, BadAnswer."""
-        return (await self._hashes(record, False))[1]
+        return (await self._hashes(record, False, True))[1]
 
     def with_hash_list(
         self, manifest: Manifest, sides: dict[str, bytes], record: VideoRecord, raw: bytes | None
@@ -186,12 +150,6 @@ class Gatherer:
         forgotten = listed_names(before) - listed_names(after)
         return msgspec.structs.replace(after, others=tuple(sorted({*after.others, *forgotten})))
 
-    async def _side(self, url: str, most: int) -> tuple[str, bytes] | None:
-        try:
-            return base_name(url), await self._get(url, most, False)
-        except OriginError:
-            return None
-
     async def _get(self, url: str, most: int, urgent: bool) -> bytes:
         answer = await self._fetcher.get(url, ask=Ask.SIDE, accept="*/*", max_bytes=most, priority=urgent)
         return answer.body
@@ -204,13 +162,15 @@ class Gatherer:
         except OriginError as error:
             raise _named(error, "The video's master playlist") from None
 
-    async def _hashes(self, record: VideoRecord, urgent: bool) -> tuple[Hashes, bytes | None]:
+    async def _hashes(self, record: VideoRecord, urgent: bool, may_lack: bool) -> tuple[Hashes, bytes | None]:
         if record.sha256_url is None:
             return {}, None
         try:
             raw = await self._get(record.sha256_url, MAX_PLAYLIST, urgent)
             return await asyncio.to_thread(sha256_list, raw), raw
         except OriginError as error:
+            if may_lack and not error.retryable:
+                return {}, None
             raise _named(error, "The video's list of hashes") from None
 
     async def _rendition(self, rendition: Rendition, urgent: bool) -> _Part:
@@ -263,6 +223,21 @@ class Gatherer:
             sides[torrent_name] = meta.raw
             record = _with(record, torrent=torrent_name, info_hashes=(meta.info_hash,))
         return _Part(record, bytemap, meta, sides)
+
+
+def _require_verifiable(part: _Part, hashes: Hashes) -> None:
+    """Raise BadAnswer for HLS that neither a torrent nor a list of hashes vouches for.
+
+    Of plain MP4 without a torrent no origin gives hashes; its size is all that can be checked.
+    """
+    if part.meta is not None or part.bytemap is None:
+        return
+    unknown = [s for s in part.bytemap.segments if (s.offset, s.offset + s.length - 1) not in hashes.get(s.file, {})]
+    if unknown:
+        raise BadAnswer(
+            f"Rendition {part.record.name}: the origin gives neither a torrent nor hashes of all its segments.",
+            hint="What cannot be verified is not kept. Its owner has to look into that.",
+        )
 
 
 def _with(record: RenditionRecord, **changes: object) -> RenditionRecord:
@@ -348,7 +323,3 @@ def _manifest(record: VideoRecord, renditions: tuple[RenditionRecord, ...], hash
 def base_of_hashes(manifest: Manifest) -> str | None:
     """Return the name of the list of hashes we hold; the origin gives it a new one with each caption or rendition."""
     return None if manifest.hashes is None else manifest.hashes.file
-
-
-def _is_image(data: bytes) -> bool:
-    return data.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF", b"GIF8"))

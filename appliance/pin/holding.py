@@ -4,6 +4,7 @@ A holding exists while a video is fetched or watched; what is whole and pinned n
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -15,18 +16,22 @@ import msgspec
 
 from appliance.domain.shelf import ByteMap, NotPlayable, Reader
 from appliance.domain.units import ByteCount, InfoHash, Origin, RenditionName, VideoId
-from appliance.errors import DiskError, NoSpace, SeedkeepError, SwarmError
-from appliance.library import files
+from appliance.errors import BadAnswer, DiskError, NoSpace, SeedkeepError, SwarmError
+from appliance.library import files, release
 from appliance.library.files import Draft
 from appliance.library.manifest import Manifest, RenditionRecord
 from appliance.library.marker import Library
 from appliance.outbound.fetch import Fetcher
 from appliance.pin.gather import Gathered
-from appliance.pin.merge import merged
+from appliance.pin.merge import merged, not_whole
 from appliance.pin.patchwork import Patchwork, patches
-from appliance.swarm.port import Fault, Swarm, SwarmEvent, TorrentSpec, Whole
+from appliance.swarm.port import Fault, Swarm, SwarmEvent, TorrentMeta, TorrentSpec, Whole
+
+_log = logging.getLogger(__name__)
 
 Spend = Callable[[int], None]
+PATCH_SECONDS = 300.0
+"""The longest one range may take; our own limit is not counted."""
 
 
 class OriginWindow:
@@ -71,7 +76,8 @@ class Holding:
         self._torrents: dict[RenditionName, _Torrent] = {}
         self._works: dict[str, Patchwork] = {}
         self._trouble: SeedkeepError | None = None
-        self._runs: list[asyncio.Task[None]] = []
+        self._runs: dict[str, asyncio.Task[None]] = {}
+        self._failures: dict[str, SeedkeepError] = {}
         self._stack = AsyncExitStack()
         self._news = asyncio.Event()
         self.started = False
@@ -116,29 +122,43 @@ class Holding:
         self._stack.callback(self._swarm.subscribe(self._heard))
         old = await asyncio.to_thread(_load, self._library, self.manifest)
         self.manifest = merged(old, self.manifest)
-        folder = await asyncio.to_thread(files.save, self._library, self.manifest)
-        for name, data in self._gathered.sides.items():
-            await asyncio.to_thread(files.write_side, self._library, self.manifest, name, data)
+        folder = await asyncio.to_thread(self._list)
         for record in self._gathered.manifest.renditions:
             if (meta := self._gathered.metas.get(RenditionName(record.name))) is not None:
-                await self._add(
-                    record,
-                    TorrentSpec(
-                        meta=meta,
-                        folder=folder,
-                        names=names_in_order(record, meta.files),
-                        web_seeds=web_seeds(record, self._mirrors),
-                        trackers=self._trackers,
-                        window=OriginWindow(
-                            self._fetcher,
-                            _urls_in_order(record, meta.files),
-                            partial(self._spend, self.video, RenditionName(record.name)),
-                        ),
-                    ),
-                    sequential,
-                )
+                await self._add(record, self._spec(record, meta, folder), sequential)
             else:
                 await self._patch(record)
+        await self._say_what_is_not_whole()
+
+    def _list(self) -> Path:
+        """Write the record, then the small files it lists."""
+        folder = files.save(self._library, self.manifest)
+        release.clear_temporaries(self._library, self.manifest)
+        for name, data in self._gathered.sides.items():
+            files.write_side(self._library, self.manifest, name, data)
+        return folder
+
+    async def _say_what_is_not_whole(self) -> None:
+        """What was said to be whole and is not, once verified, is no longer served from the disk."""
+        there = {name for name, torrent in self._torrents.items() if torrent.whole.is_set()}
+        for record in self._gathered.manifest.renditions:
+            if record.files and all(f.name in self._works and self._works[f.name].whole for f in record.files):
+                there.add(RenditionName(record.name))
+        lost = frozenset(r.name for r in self.manifest.renditions if r.whole and r.name in self.renditions) - there
+        if lost:
+            self.manifest = not_whole(self.manifest, lost)
+            await asyncio.to_thread(files.save, self._library, self.manifest)
+
+    def _spec(self, record: RenditionRecord, meta: TorrentMeta, folder: Path) -> TorrentSpec:
+        spend = partial(self._spend, self.video, RenditionName(record.name))
+        return TorrentSpec(
+            meta=meta,
+            folder=folder,
+            names=names_in_order(record, meta.files),
+            web_seeds=web_seeds(record, self._mirrors),
+            trackers=self._trackers,
+            window=OriginWindow(self._fetcher, _urls_in_order(record, meta.files), spend),
+        )
 
     async def _add(self, record: RenditionRecord, spec: TorrentSpec, sequential: bool) -> None:
         torrent = _Torrent(spec.meta.info_hash, spec.names, ByteCount(0), spec.meta.size, asyncio.Event())
@@ -155,21 +175,16 @@ class Holding:
         for file in record.files:
             draft = await self._stack.enter_async_context(Draft(self._library, self.manifest, file.name))
             bytemap = self._gathered.bytemaps.get(RenditionName(record.name))
-            hashes = self._gathered.hashes.get(file.name, {})
-            url = file.url
-
-            spend = partial(self._spend, self.video, RenditionName(record.name))
-
-            async def fetch(first: int, last: int, url: str = url, spend: Spend = spend) -> bytes:
-                data = await self._fetcher.get_range(url, first, last)
-                spend(len(data))
-                return data
-
-            work = Patchwork(
-                draft, ByteCount(file.size), patches(file.name, ByteCount(file.size), bytemap, hashes), fetch
-            )
+            parts = patches(file.name, ByteCount(file.size), bytemap, self._gathered.hashes.get(file.name, {}))
+            fetch = partial(self._range, file.url, partial(self._spend, self.video, RenditionName(record.name)))
+            work = Patchwork(draft, ByteCount(file.size), parts, fetch)
             await work.verify()
             self._works[file.name] = work
+
+    async def _range(self, url: str, spend: Spend, first: int, last: int) -> bytes:
+        data = await self._fetcher.get_range(url, first, last, timeout=PATCH_SECONDS)
+        spend(len(data))
+        return data
 
     async def promise(self) -> None:
         """A pin stands behind it from now on. Raises LibraryMissing, DiskError."""
@@ -178,33 +193,46 @@ class Holding:
             await asyncio.to_thread(files.save, self._library, self.manifest)
 
     async def start(self) -> None:
-        """Begin to fetch what is missing."""
-        if self.started:
-            return
-        self.started = True
+        """Begin to fetch what is missing, or go on where a part had stopped by itself."""
+        if not self.started:
+            self._trouble = None
         for torrent in self._torrents.values():
-            await self._swarm.start(torrent.info_hash)
-        self._runs = [
-            asyncio.create_task(self._run(work), name=f"fetch {self.video} {name}")
-            for name, work in self._works.items()
-        ]
+            if not self.started or torrent.fault is not None:
+                torrent.fault = None
+                await self._swarm.start(torrent.info_hash)
+        for name, work in self._works.items():
+            run = self._runs.get(name)
+            if not work.whole and (run is None or run.done()):
+                self._failures.pop(name, None)
+                self._runs[name] = asyncio.create_task(self._run(name, work), name=f"fetch {self.video} {name}")
+        self.started = True
 
-    async def _run(self, work: Patchwork) -> None:
+    async def _run(self, name: str, work: Patchwork) -> None:
         try:
             await work.run()
+        except SeedkeepError as error:
+            self._failures[name] = error
+        except Exception as error:  # noqa: BLE001 - the edge of one unit of work: one file
+            _log.exception("fetching %s of %s failed", name, self.video)
+            self._failures[name] = SeedkeepError(
+                "Something went wrong inside Seedkeep.", hint=f"The log has the details ({type(error).__name__})."
+            )
         finally:
             self._news.set()
 
     async def pause(self) -> None:
         """Stop fetching; what came stays."""
         self.started = False
-        for run in self._runs:
-            run.cancel()
-        await asyncio.gather(*self._runs, return_exceptions=True)
-        self._runs = []
+        await self._end_runs()
         for torrent in self._torrents.values():
             if self._swarm.holds(torrent.info_hash):
                 await self._swarm.stop(torrent.info_hash)
+
+    async def _end_runs(self) -> None:
+        for run in self._runs.values():
+            run.cancel()
+        await asyncio.gather(*self._runs.values(), return_exceptions=True)
+        self._runs.clear()
 
     async def wait(self) -> None:
         """Return once every byte is here and verified. Raises the first SeedkeepError that stops a part of it."""
@@ -216,9 +244,8 @@ class Holding:
             for torrent in self._torrents.values():
                 if torrent.fault is not None:
                     raise _fault(torrent.fault)
-            for run in self._runs:
-                if run.done() and not run.cancelled() and (failure := run.exception()) is not None:
-                    raise failure
+            for failure in self._failures.values():
+                raise failure
             if all(t.whole.is_set() for t in self._torrents.values()) and all(w.whole for w in self._works.values()):
                 return
             await self._news.wait()
@@ -262,9 +289,8 @@ class Holding:
 
     async def close(self, *, keep_torrents: bool) -> None:
         """End the fetching. Torrents go on seeding, or are forgotten; files stay either way."""
-        for run in self._runs:
-            run.cancel()
-        await asyncio.gather(*self._runs, return_exceptions=True)
+        self.started = False
+        await self._end_runs()
         await self._stack.aclose()
         if not keep_torrents:
             for torrent in self._torrents.values():
@@ -272,7 +298,12 @@ class Holding:
 
 
 def _load(library: Library, like: Manifest) -> Manifest | None:
-    return files.load(library, Origin(like.origin), like.video)
+    """Return the record that is there. One that is damaged is written anew: nothing it may have listed is deleted."""
+    try:
+        return files.load(library, Origin(like.origin), like.video)
+    except BadAnswer as error:
+        _log.warning("%s: its record is damaged and is made anew: %s", like.video, error.message)
+        return None
 
 
 def names_in_order(record: RenditionRecord, paths: tuple[tuple[str, ByteCount], ...]) -> tuple[str, ...]:

@@ -1,36 +1,28 @@
 """The one owner of torrents and files: it opens, pins, keeps up and releases. This module is the loop; decisions come
-from the plan, steps from ``reconcile``, states from STATE.md.
+from the plan, steps from ``reconcile``, states from STATE.md, and the work on one video is ``pinner``'s.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 from typing import Any
 
 from appliance.clock import Clock
-from appliance.domain.channel import Trouble
 from appliance.domain.pin import Pin, PinState
-from appliance.domain.plan import Disk
+from appliance.domain.plan import Decision, Disk, Verdict
 from appliance.domain.units import ByteCount, InfoHash, RenditionName, VideoId
-from appliance.errors import (
-    BadAnswer,
-    LibraryMissing,
-    NoSpace,
-    OriginError,
-    SeedkeepError,
-)
-from appliance.library import files, release
+from appliance.errors import LibraryMissing, NoSpace, SeedkeepError
+from appliance.library import files
 from appliance.library.manifest import Manifest
 from appliance.library.space import Space
-from appliance.pin import upkeep
+from appliance.pin.chores import Chores
 from appliance.pin.holding import Holding
-from appliance.pin.merge import whole
-from appliance.pin.opener import Parts, open_holding, picked, record_of, seed, sentence
-from appliance.pin.reconcile import Fetch, Promise, Release, back_off, steps
-from appliance.pin.scrub import scrub
-from appliance.store import decisions, pins, videos
+from appliance.pin.opened import Opened
+from appliance.pin.opener import Parts, sentence
+from appliance.pin.pinner import Pinner, Resting
+from appliance.pin.reconcile import Fetch, Hands, Promise, Release, Stop, steps, waits_for_space
+from appliance.store import decisions, pins
 from appliance.store.engine import Touched
 from appliance.store.leases import Leases
 from appliance.swarm.port import Fault, SwarmEvent
@@ -38,9 +30,9 @@ from appliance.swarm.port import Fault, SwarmEvent
 _log = logging.getLogger(__name__)
 
 TICK = 30.0
-"""Seconds between looks at the disk while someone waits for space, or for a viewer to leave."""
-_PROGRESS = 3.0
-_COUNT_COPIES = 120.0
+"""Seconds between looks at the library while nothing else wakes the loop."""
+_LONGEST_REST = 300.0
+_SEEDED_TOGETHER = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,22 +54,28 @@ class Keeper:
         options: KeeperOptions,
         chance: Callable[[], float],
     ) -> None:
-        self.parts, self._space, self._leases = parts, space, leases
-        self._clock, self._options, self._chance = clock, options, chance
+        self.parts, self._space, self.leases = parts, space, leases
+        self._clock, self._options = clock, options
+        self.opened = Opened(parts.swarm, space)
+        self._chores = Chores(parts, self.opened, clock, self._guarded)
+        self.pinner = Pinner(parts, self.opened, leases, clock, chance, self._chores.unadorned.put)
         self._wake = asyncio.Event()
-        self._renewed: set[VideoId] = set()
+        self._renewed: dict[VideoId, bool] = {}
         self._tasks: dict[VideoId, asyncio.Task[None]] = {}
         self._fetching: set[VideoId] = set()
-        self.holdings: dict[VideoId, Holding] = {}
-        self._owners: dict[InfoHash, tuple[VideoId, RenditionName]] = {}
-        self._unscrubbed: asyncio.Queue[VideoId] = asyncio.Queue()
-        self._unadorned: asyncio.Queue[VideoId] = asyncio.Queue()
-        self._forget: list[Callable[[VideoId], None]] = []
+        self._stopping: set[VideoId] = set()
+        self._resting: dict[VideoId, float] = {}
+        self._faults: dict[VideoId, tuple[str, RenditionName]] = {}
         self._group: asyncio.TaskGroup | None = None
         self.troubles: dict[str, str] = {}
         self.restored = asyncio.Event()
 
     # What others ask
+
+    @property
+    def holdings(self) -> dict[VideoId, Holding]:
+        """The videos that are open: fetched or watched."""
+        return self.opened.holdings
 
     def wake(self) -> None:
         self._wake.set()
@@ -88,11 +86,7 @@ class Keeper:
 
     def owner(self, info_hash: InfoHash) -> tuple[VideoId, RenditionName] | None:
         """Return whose torrent it is."""
-        return self._owners.get(info_hash)
-
-    def on_change(self, listener: Callable[[VideoId], None]) -> None:
-        """Call ``listener`` when what is on the disk of a video changed."""
-        self._forget.append(listener)
+        return self.opened.owner(info_hash)
 
     async def disk(self) -> Disk:
         """Return the library's disk as it is now. Raises LibraryMissing, DiskError."""
@@ -100,29 +94,46 @@ class Keeper:
         rows = await self.parts.store.read(pins.every)
         return await self._space.disk(ByteCount(sum(p.done for p in rows)))
 
+    async def scrub(self) -> int:
+        """Have everything that is pinned hashed again, one video after the other; return how many will be."""
+        return await self._chores.scrub()
+
     # The loop
 
     async def run(self) -> None:
         """Restore what is pinned, then follow the plan until cancelled."""
+        chores, pinner = self._chores, self.pinner
         listening = self.parts.store.listen(self._changed)
         hearing = self.parts.swarm.subscribe(self._heard)
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
-                group.create_task(self._note_progress(), name="keeper progress")
-                group.create_task(self._adorn(), name="keeper pictures")
-                group.create_task(self._scrub(), name="keeper scrub")
-                group.create_task(self._count_copies(), name="keeper copies")
-                await self._guarded("restore", self._restore())
-                self.restored.set()
+                group.create_task(chores.note_progress(self._watch_disk), name="keeper progress")
+                group.create_task(chores.count_copies(), name="keeper copies")
+                group.create_task(chores.one_by_one(chores.unadorned, "pictures of", pinner.enrich), name="pictures")
+                group.create_task(chores.one_by_one(chores.unscrubbed, "scrub of", pinner.scrub), name="scrub")
                 while True:
                     self._wake.clear()
-                    await self._guarded("reconcile", self._reconcile())
+                    await self._guarded("the library", self._round())
                     await self._pause()
         finally:
+            self._group = None
             listening()
             hearing()
-            self._group = None
+            await self.opened.close_all()
+
+    async def _round(self) -> None:
+        """Nothing is done to a library that is not there; once it is (back), what is pinned is put into the swarm."""
+        try:
+            await asyncio.to_thread(self.parts.library.require)
+        except LibraryMissing:
+            self.restored.clear()
+            await self._watch_disk()
+            raise
+        if not self.restored.is_set():
+            await self._restore()
+            self.restored.set()
+        await self._reconcile()
 
     async def _pause(self) -> None:
         now = self._clock.now()
@@ -142,26 +153,14 @@ class Keeper:
             await work
             self.troubles.pop(what, None)
         except SeedkeepError as error:
+            if self.troubles.get(what) != error.message:
+                _log.warning("%s: %s", what, error.message)
             self.troubles[what] = error.message
-            _log.warning("%s: %s", what, error.message)
         except Exception as error:  # noqa: BLE001 - the edge of one unit of work
             self.troubles[what] = sentence(error).message
             _log.exception("%s failed", what)
 
-    def _changed(self, marks: Touched) -> None:
-        for kind, ident in marks:
-            if kind in ("confirmed", "detail") and ident:
-                self._renewed.add(VideoId(ident))
-                self.wake()
-            elif kind in ("plan", "pin_state"):
-                self.wake()
-
-    def _heard(self, event: SwarmEvent) -> None:
-        owner = self._owners.get(event.info_hash)
-        if isinstance(event, Fault) and owner is not None and owner[0] not in self.holdings:
-            self._spawn(owner[0], self._lose(owner[0], event.message))
-
-    def _spawn(self, video: VideoId, work: Coroutine[Any, Any, None]) -> bool:
+    def _spawn(self, video: VideoId, work: Coroutine[Any, Any, None], *, wake: bool = True) -> bool:
         """Work on one video, unless someone does already."""
         if video in self._tasks or self._group is None:
             work.close()
@@ -172,369 +171,156 @@ class Keeper:
         def done(_: object) -> None:
             self._tasks.pop(video, None)
             self._fetching.discard(video)
-            self.wake()
+            self._stopping.discard(video)
+            if wake:
+                self.wake()
 
         task.add_done_callback(done)
         return True
 
-    async def _reconcile(self) -> None:
-        await self._watch_disk()
-        await self._close_unwatched()
-        now = self._clock.now()
-        wanted = await self.parts.store.read(decisions.to_carry_out)
-        held = {p.video: p for p in await self.parts.store.read(pins.every)}
-        await self._follow_news(held)
-        busy = frozenset(self._tasks)
-        for step in steps(wanted, held, busy, now, self._options.at_once - len(self._fetching)):
-            match step:
-                case Promise(decision):
-                    await self._promise(decision.video, decision.renditions, decision.size, held.get(decision.video))
-                    self.wake()
-                case Fetch(pin):
-                    if self._spawn(pin.video, self._fetch(pin)):
-                        self._fetching.add(pin.video)
-                case Release(pin):
-                    self._spawn(pin.video, self._release(pin))
+    # News
 
-    async def _promise(
-        self, video: VideoId, renditions: tuple[RenditionName, ...], size: ByteCount, before: Pin | None
-    ) -> None:
-        pin = Pin(
-            video=video,
-            state=PinState.QUEUED,
-            renditions=renditions,
-            size=size,
-            done=before.done if before is not None else ByteCount(0),
-            since=before.since if before is not None else self._clock.now(),
-        )
-        await self.parts.store.promise(pins.put, pin)
+    def _changed(self, marks: Touched) -> None:
+        for kind, ident in marks:
+            if kind in ("confirmed", "detail") and ident:
+                video = VideoId(ident)
+                self._renewed[video] = self._renewed.get(video, False) or kind == "detail"
+                self.wake()
+            elif kind in ("plan", "pin_state"):
+                self.wake()
+
+    def _heard(self, event: SwarmEvent) -> None:
+        owner = self.opened.owner(event.info_hash)
+        if isinstance(event, Fault) and owner is not None and owner[0] not in self.holdings:
+            self._faults[owner[0]] = (event.message, owner[1])
+            self.wake()
 
     async def _follow_news(self, held: dict[VideoId, Pin]) -> None:
-        renewed, self._renewed = self._renewed, set()
-        for video in renewed:
+        """Look again at what its origin just spoke of: pinned videos each time, others where it said something new."""
+        renewed, self._renewed = self._renewed, {}
+        for video, changed in renewed.items():
             pin = held.get(video)
             if pin is None:
                 continue
             if video in self._tasks:
-                self._renewed.add(video)
+                self._renewed[video] = changed
             elif pin.state is PinState.PINNED:
-                self._spawn(video, self._keep_up(pin))
-            elif pin.state is PinState.FAILED and pin.next_try is None:
-                held[video] = replace(pin, state=PinState.QUEUED, trouble=None)
+                self._spawn(video, self.pinner.keep_up(pin))
+            elif _may_help(pin, changed):
+                held[video] = replace(pin, state=PinState.QUEUED, trouble=None, next_try=None)
                 await self.parts.store.promise(pins.put, held[video])
+
+    # Steps
+
+    async def _reconcile(self) -> None:
+        wanted = await self.parts.store.read(decisions.to_carry_out)
+        held = {p.video: p for p in await self.parts.store.read(pins.every)}
+        await self._follow_news(held)
+        self._close_unwatched(held, wanted)
+        for video, (why, rendition) in list(self._faults.items()):
+            if self._spawn(video, self.pinner.lose(video, why, rendition)):
+                del self._faults[video]
+        for step in steps(wanted, held, await self._hands(), self._clock.now()):
+            match step:
+                case Promise(decision):
+                    video = decision.video
+                    await self.pinner.promise(video, decision.renditions, decision.size, held.get(video))
+                    self.wake()
+                case Fetch(pin):
+                    if self._spawn(pin.video, self._fetch(pin)):
+                        self._fetching.add(pin.video)
+                case Stop(pin):
+                    self._stop(pin.video)
+                case Release(pin):
+                    self._spawn(pin.video, self.pinner.release(pin))
+
+    async def _hands(self) -> Hands:
+        now = self._clock.monotonic()
+        self._resting = {video: until for video, until in self._resting.items() if until > now}
+        return Hands(
+            free=self._options.at_once - len(self._fetching),
+            room=await self.opened.room(),
+            busy=frozenset(self._tasks) | frozenset(self._resting),
+            fetching=frozenset(self._fetching),
+            watched=frozenset(lease.video for lease in self.leases.every()),
+        )
+
+    def _stop(self, video: VideoId) -> None:
+        if video not in self._stopping and (task := self._tasks.get(video)) is not None:
+            self._stopping.add(video)
+            task.cancel()
+
+    async def _fetch(self, pin: Pin) -> None:
+        try:
+            await self.pinner.fetch(pin)
+        except Resting as rest:
+            until = self._clock.monotonic() + min(rest.seconds, _LONGEST_REST)
+            for video in (pin.video, *await self.parts.store.read(pins.of_origin, rest.origin)):
+                if video not in self._tasks or video == pin.video:
+                    self._resting[video] = until
+        else:
+            if not self._renewed.get(pin.video, True):
+                del self._renewed[pin.video]  # the origin's answer to our own question is no news
 
     # Restart
 
     async def _restore(self) -> None:
-        """Put what is pinned into the swarm, a few at a time; go on with releases and fetches through the plan."""
-        await asyncio.to_thread(self.parts.library.require)
+        """Put what is pinned into the swarm, a few at a time, while the plan is followed."""
         rows = await self.parts.store.read(pins.every)
-        turns = asyncio.Semaphore(8)
+        wanted = {d.video for d in await self.parts.store.read(decisions.to_carry_out) if d.verdict is Verdict.PIN}
+        turns = asyncio.Semaphore(_SEEDED_TOGETHER)
 
         async def one(pin: Pin) -> None:
             async with turns:
-                await self._guarded(f"video {pin.video}", self._seed(pin))
+                await self.pinner.seed(pin)
 
-        await asyncio.gather(*(one(p) for p in rows if p.state in (PinState.PINNED, PinState.MISSING)))
-        await self._drop_unpromised(frozenset(p.video for p in rows))
+        for row in rows:
+            if row.state is PinState.PINNED:
+                self._spawn(row.video, one(row), wake=False)
+        ours = {p.video for p in rows} | wanted
 
-    async def _seed(self, pin: Pin) -> None:
-        record = await record_of(self.parts, pin.video)
-        seeding = await seed(self.parts, pin, record)
-        self._own(pin.video, seeding.torrents)
-        if seeding.bare:
-            self._unadorned.put_nowait(pin.video)
-        if seeding.lost:
-            await self._lose(pin.video, seeding.lost)
-        elif pin.state is PinState.MISSING:
-            await self._put(pin, PinState.PINNED)
+        def unpromised() -> list[Manifest]:
+            found = files.load_all(self.parts.library)
+            return [m for m in found if isinstance(m, Manifest) and not m.promised and m.video not in ours]
 
-    async def _drop_unpromised(self, pinned: frozenset[VideoId]) -> None:
-        """Delete what was held only because someone watched it before the restart."""
+        async def drop() -> None:
+            for manifest in await asyncio.to_thread(unpromised):
+                await self.pinner.drop_unpromised(manifest)
 
-        def drop() -> None:
-            for manifest in files.load_all(self.parts.library):
-                if isinstance(manifest, Manifest) and not manifest.promised and manifest.video not in pinned:
-                    release.release(self.parts.library, manifest)
+        await self._guarded("what was only watched", drop())
 
-        await asyncio.to_thread(drop)
-
-    # One video
-
-    async def _fetch(self, pin: Pin) -> None:
-        await self._put(pin, PinState.PINNING)
-        try:
-            await asyncio.to_thread(self.parts.library.require)
-            await self._require_room(pin.video, ByteCount(max(0, pin.size - pin.done)))
-            holding = await self._holding(pin)
-            await self._require_room(pin.video, ByteCount(holding.size - holding.done))
-            await holding.start()
-            await holding.wait()
-            await self._finish(pin, holding)
-        except (NoSpace, LibraryMissing) as error:
-            await self._stand(pin, PinState.WAITING, error, self._clock.now() + timedelta(seconds=TICK))
-        except OriginError as error:
-            again = None if not error.retryable else self._again(pin)
-            state = PinState.WAITING if error.retryable else PinState.FAILED
-            await self._stand(pin, state, error, again)
-        except SeedkeepError as error:
-            await self._stand(pin, PinState.FAILED, error, self._again(pin))
-        except Exception as error:
-            await self._stand(pin, PinState.FAILED, sentence(error), self._again(pin))
-            raise
-
-    def _again(self, pin: Pin) -> datetime:
-        return self._clock.now() + back_off(pin.failures + 1, self._chance())
-
-    async def _holding(self, pin: Pin) -> Holding:
-        """Return the video open: as a viewer left it where it holds what the pin wants, else opened now."""
-        record = await record_of(self.parts, pin.video)
-        if (open_now := self.holdings.get(pin.video)) is not None:
-            if open_now.renditions >= frozenset(pin.renditions):
-                await open_now.promise()
-                return open_now
-            await self.close(pin.video, keep_torrents=False)
-        if record.detail_at is None or self._clock.now() - record.detail_at > timedelta(minutes=30):
-            await self.parts.sources.detail(pin.video)
-            record = await record_of(self.parts, pin.video)
-        holding = await open_holding(
-            self.parts, record, picked(record, pin.renditions), promised=True, urgent=self._leases.held(pin.video)
-        )
-        self.take(holding)
-        return holding
-
-    async def _finish(self, pin: Pin, holding: Holding) -> None:
-        await holding.secure()
-        names = frozenset(str(n) for n in pin.renditions)
-        manifest = whole(holding.manifest, names)
-        await asyncio.to_thread(files.save, self.parts.library, manifest)
-        now = self._clock.now()
-        done = replace(
-            pin,
-            state=PinState.PINNED,
-            size=holding.size,
-            done=holding.size,
-            pinned_at=pin.pinned_at or now,
-            trouble=None,
-            failures=0,
-            next_try=None,
-        )
-        await self.parts.store.promise(pins.put, done)
-        await self._drop_rest(manifest, pin)
-        await self.close(pin.video, keep_torrents=True)
-        self._tell(pin.video)
-        self._unadorned.put_nowait(pin.video)
-
-    async def _drop_rest(self, manifest: Manifest, pin: Pin) -> None:
-        """Delete renditions that the pin no longer wants, and files that were replaced."""
-        surplus = [RenditionName(r.name) for r in manifest.renditions if RenditionName(r.name) not in pin.renditions]
-        for name in surplus:
-            old = manifest.rendition(name)
-            if old is not None and old.info_hash is not None:
-                await self.parts.swarm.remove(old.info_hash)
-                self._owners.pop(old.info_hash, None)
-        if surplus:
-            await asyncio.to_thread(release.release, self.parts.library, manifest, surplus)
-            manifest = release.without(manifest, surplus)
-        for old_hash in [h for h, owner in self._owners.items() if owner[0] == pin.video]:
-            if old_hash not in {r.info_hash for r in manifest.renditions}:
-                await self.parts.swarm.remove(old_hash)
-                self._owners.pop(old_hash, None)
-        await asyncio.to_thread(release.prune, self.parts.library, manifest)
-
-    async def _keep_up(self, pin: Pin) -> None:
-        record = await record_of(self.parts, pin.video)
-        kept = await upkeep.keep_up(self.parts, pin, record)
-        if kept is None:
-            return
-        self._own(pin.video, kept.torrents)
-        self._tell(pin.video)
-        if kept.replaced:
-            await self._promise(
-                pin.video,
-                pin.renditions,
-                ByteCount(sum(r.size for r in record.renditions if r.name in pin.renditions)),
-                replace(pin, done=ByteCount(0)),
-            )
-        elif kept.stale_sides:
-            self._unadorned.put_nowait(pin.video)
-
-    async def _adorn(self) -> None:
-        """Fetch captions and pictures of what is pinned, one video at a time: no media waits for them."""
-        while True:
-            video = await self._unadorned.get()
-            await self._alone(video)
-            pin = await self.parts.store.read(pins.one, video)
-            if pin is not None and pin.state is PinState.PINNED and self._spawn(video, self._enrich(pin)):
-                await self._alone(video)
-
-    async def _alone(self, video: VideoId) -> None:
-        """Return once nobody works on the video."""
-        while (task := self._tasks.get(video)) is not None:
-            await asyncio.wait({task})
-            await asyncio.sleep(0)
-
-    async def scrub(self) -> int:
-        """Have everything that is pinned hashed again, one video after the other; return how many will be."""
-        held = [p.video for p in await self.parts.store.read(pins.every) if p.state is PinState.PINNED]
-        for video in held:
-            self._unscrubbed.put_nowait(video)
-        return len(held)
-
-    async def _scrub(self) -> None:
-        while True:
-            video = await self._unscrubbed.get()
-            await self._alone(video)
-            if self._spawn(video, self._scrub_one(video)):
-                await self._alone(video)
-
-    async def _scrub_one(self, video: VideoId) -> None:
-        pin = await self.parts.store.read(pins.one, video)
-        if pin is None or pin.state is not PinState.PINNED:
-            return
-        record = await record_of(self.parts, video)
-        found = await scrub(self.parts, pin, record)
-        if found:
-            await self._lose(video, found)
-
-    async def _enrich(self, pin: Pin) -> None:
-        await upkeep.enrich(self.parts, pin, await record_of(self.parts, pin.video))
-        self._tell(pin.video)
-
-    async def _release(self, pin: Pin) -> None:
-        if pin.state is not PinState.RELEASING:
-            await self._put(pin, PinState.RELEASING)
-        await asyncio.to_thread(self.parts.library.require)
-        await self.close(pin.video, keep_torrents=False)
-        record = await record_of(self.parts, pin.video)
-        manifest = await asyncio.to_thread(files.load, self.parts.library, record.summary.origin, pin.video)
-        for info_hash in [h for h, owner in self._owners.items() if owner[0] == pin.video]:
-            await self.parts.swarm.remove(info_hash)
-            self._owners.pop(info_hash, None)
-        if manifest is not None:
-            await asyncio.to_thread(release.release, self.parts.library, manifest)
-        await self.parts.store.promise(pins.drop, pin.video)
-        self._tell(pin.video)
-
-    async def _lose(self, video: VideoId, why: str) -> None:
-        """Something of a pinned video is not there: say so, and let the plan have it fetched again."""
-        await asyncio.to_thread(self.parts.library.require)
-        pin = await self.parts.store.read(pins.one, video)
-        if pin is None:
-            return
-        for info_hash in [h for h, owner in self._owners.items() if owner[0] == video]:
-            await self.parts.swarm.remove(info_hash)
-            self._owners.pop(info_hash, None)
-        trouble = Trouble("missing", f"Part of this video is missing. {why}", "It is fetched again if a rule wants it.")
-        await self.parts.store.promise(pins.put, replace(pin, state=PinState.MISSING, trouble=trouble))
-        self._tell(video)
-
-    # States
-
-    async def _put(self, pin: Pin, state: PinState) -> None:
-        await self.parts.store.promise(pins.put, replace(pin, state=state, trouble=None, next_try=None))
-
-    async def _stand(self, pin: Pin, state: PinState, error: SeedkeepError, again: datetime | None) -> None:
-        """Write down why a pin does not go on; what it has stays on the disk, its torrents stop."""
-        holding = self.holdings.get(pin.video)
-        done = pin.done if holding is None else holding.done
-        if holding is not None and not self._leases.held(pin.video):
-            await self.close(pin.video, keep_torrents=False)
-        elif holding is not None and isinstance(error, NoSpace):
-            await holding.pause()
-        if isinstance(error, BadAnswer):
-            _log.warning("%s: %s", pin.video, error.message)
-        now_standing = replace(
-            pin,
-            state=state,
-            done=done,
-            trouble=Trouble(error.code, error.message, error.hint),
-            failures=pin.failures + 1,
-            next_try=again,
-        )
-        await self.parts.store.promise(pins.put, now_standing)
-
-    def _own(self, video: VideoId, torrents: dict[RenditionName, InfoHash]) -> None:
-        for name, info_hash in torrents.items():
-            self._owners[info_hash] = (video, name)
-
-    def _tell(self, video: VideoId) -> None:
-        for listener in self._forget:
-            listener(video)
-
-    # Holdings
-
-    def take(self, holding: Holding) -> None:
-        """Have a video that was opened as one of ours."""
-        self.holdings[holding.video] = holding
-        self._own(holding.video, holding.info_hashes)
-        self._tell(holding.video)
-
-    async def close(self, video: VideoId, *, keep_torrents: bool) -> None:
-        holding = self.holdings.pop(video, None)
-        if holding is not None:
-            await holding.close(keep_torrents=keep_torrents)
-        self._tell(video)
-
-    async def require_room(self, video: VideoId, size: ByteCount) -> None:
-        """Raise NoSpace unless ``size`` more bytes fit beside what is being fetched."""
-        await self._require_room(video, size)
-
-    async def _require_room(self, video: VideoId, size: ByteCount) -> None:
-        reserved = sum(max(0, h.size - h.done) for v, h in self.holdings.items() if v != video and h.started)
-        await self._space.require(ByteCount(size + reserved))
+    # What is open
 
     async def _watch_disk(self) -> None:
         """At the floor everything that writes stops; at a missing library too. It goes on by itself."""
-        fetching = [h for h in self.holdings.values() if h.started]
-        if not fetching:
+        going = [h for h in self.holdings.values() if h.started and h.done < h.size]
+        if not going:
             return
         try:
             await asyncio.to_thread(self.parts.library.require)
             await self._space.require(ByteCount(1))
         except (NoSpace, LibraryMissing) as error:
-            for holding in fetching:
-                holding.fail(error)
+            for holding in going:
+                if holding.video in self._fetching:
+                    holding.fail(error)
+                else:
+                    await holding.pause()
 
-    async def _close_unwatched(self) -> None:
-        """Close what is open without a promise and without a viewer, and delete it."""
-        pinned = {p.video for p in await self.parts.store.read(pins.every)}
+    def _close_unwatched(self, held: dict[VideoId, Pin], wanted: tuple[Decision, ...]) -> None:
+        """Close what nobody watches and nobody fetches; without a promise it is deleted."""
+        coming = {d.video for d in wanted if d.verdict is Verdict.PIN}
         for video in list(self.holdings):
-            if video not in self._tasks and video not in pinned and not self._leases.held(video):
-                self._spawn(video, self._forsake(video))
+            pin = held.get(video)
+            if video in self._tasks or self.leases.held(video):
+                continue
+            if pin is None and video not in coming:
+                self._spawn(video, self.pinner.forsake(video))
+            elif pin is not None and pin.state in (PinState.PINNED, PinState.WAITING, PinState.FAILED):
+                self._spawn(video, self.pinner.put_away(video, keep_torrents=pin.state is PinState.PINNED))
 
-    async def _forsake(self, video: VideoId) -> None:
-        holding = self.holdings.get(video)
-        if holding is None:
-            return
-        await self.close(video, keep_torrents=False)
-        for info_hash in holding.info_hashes.values():
-            self._owners.pop(info_hash, None)
-        await asyncio.to_thread(release.release, self.parts.library, holding.manifest)
-        self._tell(video)
 
-    async def _count_copies(self) -> None:
-        """Write down, every few minutes, how many live copies the swarm and the trackers show."""
-        while True:
-            await self._clock.sleep(_COUNT_COPIES)
-            seen: dict[VideoId, int | None] = {}
-            for info_hash, (video, _) in self._owners.items():
-                status = self.parts.swarm.status(info_hash)
-                if status is None:
-                    continue
-                known = status.complete if status.complete is not None else (status.seeds or None)
-                before = seen.get(video)
-                seen[video] = known if before is None or known is None else min(before, known)
-            if seen:
-                await self.parts.store.write(videos.note_seeds, seen, self._clock.now())
-
-    async def _note_progress(self) -> None:
-        last: dict[VideoId, ByteCount] = {}
-        while True:
-            await self._clock.sleep(_PROGRESS)
-            now = {video: holding.done for video, holding in self.holdings.items()}
-            moved = {v: n for v, n in now.items() if last.get(v) != n}
-            if moved:
-                await self.parts.store.write(pins.note_done, moved)
-            last = now
-            await self._watch_disk()
+def _may_help(pin: Pin, changed: bool) -> bool:
+    """Tell whether the origin's last words may help a pin that does not go on."""
+    if pin.state is PinState.FAILED:
+        return changed or pin.next_try is None
+    return pin.state is PinState.WAITING and changed and not waits_for_space(pin)

@@ -9,7 +9,8 @@ def merged(old: Manifest | None, new: Manifest) -> Manifest:
     """Return ``new`` with everything of ``old`` that is still on the disk kept listed.
 
     Renditions that ``new`` does not name stay as they are. One that has other files now is superseded: kept and served
-    until the new one is whole, or merely listed where it never was whole. The same files keep their older info-hashes.
+    until the new one is whole, or merely listed where it never was whole. The same files keep their older info-hashes
+    and are as whole as they were: whoever verifies them says otherwise (``not_whole``).
     """
     if old is None:
         return new
@@ -22,7 +23,7 @@ def merged(old: Manifest | None, new: Manifest) -> Manifest:
             renditions.append(fresh)
         elif _same_files(before, fresh):
             hashes = tuple(dict.fromkeys((*fresh.info_hashes, *before.info_hashes)))
-            renditions.append(msgspec.structs.replace(fresh, info_hashes=hashes))
+            renditions.append(msgspec.structs.replace(fresh, info_hashes=hashes, whole=before.whole))
         else:
             renditions.append(fresh)
             if before.whole:
@@ -38,8 +39,8 @@ def merged(old: Manifest | None, new: Manifest) -> Manifest:
         hashes=new.hashes or old.hashes,
         promised=new.promised or old.promised,
     )
-    forgotten = (listed_names(old) | set(old.others)) - listed_names(kept)
-    return msgspec.structs.replace(kept, others=tuple(sorted(forgotten)))
+    forgotten = listed_names(old) - listed_names(kept)
+    return msgspec.structs.replace(kept, others=tuple(sorted({*kept.others, *forgotten})))
 
 
 def whole(manifest: Manifest, names: frozenset[str]) -> Manifest:
@@ -53,6 +54,12 @@ def whole(manifest: Manifest, names: frozenset[str]) -> Manifest:
     new = msgspec.structs.replace(manifest, renditions=renditions, superseded=left)
     files = {n for r in gone for n in rendition_names(r)} - listed_names(new)
     return msgspec.structs.replace(new, others=tuple(sorted({*new.others, *files})))
+
+
+def not_whole(manifest: Manifest, names: frozenset[str]) -> Manifest:
+    """Return the record with the renditions ``names`` no longer said to be whole."""
+    renditions = tuple(msgspec.structs.replace(r, whole=False) if r.name in names else r for r in manifest.renditions)
+    return msgspec.structs.replace(manifest, renditions=renditions)
 
 
 def served(manifest: Manifest) -> Manifest:

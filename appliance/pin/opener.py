@@ -1,7 +1,7 @@
 """From a catalogue record to an open holding or a seeding pin: this module knows what each takes."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -9,7 +9,7 @@ import msgspec
 
 from appliance.domain.catalogue import VideoRecord
 from appliance.domain.pin import Pin
-from appliance.domain.units import InfoHash, Origin, RenditionName, VideoId
+from appliance.domain.units import ByteCount, InfoHash, Origin, RenditionName, VideoId
 from appliance.domain.video import Extras, Rendition, Upstream, VideoDetail
 from appliance.errors import BadAnswer, NotFound, OriginError, SeedkeepError
 from appliance.library import files
@@ -92,7 +92,7 @@ async def open_holding(
         await parts.sources.detail(record.summary.id, priority=urgent)
         record = await record_of(parts, record.summary.id)
         chosen = picked(record, tuple(r.name for r in chosen))
-        gathered = await parts.gatherer.gather(record, chosen, urgent=urgent)
+        gathered = await parts.gatherer.gather(record, chosen, urgent=urgent, hashes_may_lack=True)
     manifest = msgspec.structs.replace(gathered.manifest, promised=promised)
     holding = Holding(
         parts.library,
@@ -119,37 +119,53 @@ class Seeding:
     """
 
     torrents: dict[RenditionName, InfoHash]
+    manifest: Manifest | None = None
     lost: str = ""
+    lost_rendition: RenditionName | None = None
     bare: bool = False
 
 
-async def seed(parts: Parts, pin: Pin, record: VideoRecord, *, start: bool = True) -> Seeding:
-    """Put a pinned video into the swarm from what lies on the disk. Raises LibraryMissing, DiskError."""
-    origin = record.summary.origin
-    try:
-        manifest = await asyncio.to_thread(files.load, parts.library, origin, pin.video)
-    except BadAnswer as error:
-        return Seeding({}, error.message)
+async def seed(parts: Parts, pin: Pin, record: VideoRecord, manifest: Manifest | None = None) -> Seeding:
+    """Put a pinned video into the swarm from what lies on the disk, as ``manifest`` or its own record says.
+
+    Raises LibraryMissing, DiskError.
+    """
     if manifest is None:
-        return Seeding({}, "Its folder is not in the library.")
+        try:
+            manifest = await asyncio.to_thread(files.load, parts.library, record.summary.origin, pin.video)
+        except BadAnswer as error:
+            return Seeding({}, lost=error.message)
+    if manifest is None:
+        return Seeding({}, lost="Its folder is not in the library.")
     sizes = await asyncio.to_thread(files.present_names, parts.library, manifest)
     torrents: dict[RenditionName, InfoHash] = {}
     for name in pin.renditions:
         rendition = manifest.rendition(name)
-        if rendition is None or not rendition.whole:
-            return Seeding(torrents, f"Rendition {name} is not whole.")
-        if lost := [f.name for f in rendition.files if sizes.get(f.name) != f.size]:
-            return Seeding(torrents, f"The file {lost[0]} is gone or has another size.")
-        if rendition.torrent is None:
-            continue
-        info_hash = await _seed_one(parts, manifest, rendition, start=start)
-        if info_hash is None:
-            return Seeding(torrents, f"Rendition {name} does not match its torrent.")
-        torrents[name] = info_hash
-    return Seeding(torrents, bare=manifest.thumbnail is None and record.summary.thumbnail_url is not None)
+        why = _lost(name, rendition, sizes)
+        if rendition is not None and not why and rendition.torrent is not None:
+            info_hash = await _seed_one(parts, manifest, rendition)
+            if info_hash is None:
+                why = f"Rendition {name} does not match its torrent."
+            else:
+                torrents[name] = info_hash
+        if why:
+            return Seeding(torrents, manifest, why, name)
+    return Seeding(torrents, manifest, bare=is_bare(manifest, record))
 
 
-async def _seed_one(parts: Parts, manifest: Manifest, rendition: RenditionRecord, *, start: bool) -> InfoHash | None:
+def is_bare(manifest: Manifest, record: VideoRecord) -> bool:
+    """Tell whether the pictures of a video were never fetched."""
+    return manifest.thumbnail is None and record.summary.thumbnail_url is not None
+
+
+def _lost(name: RenditionName, rendition: RenditionRecord | None, sizes: Mapping[str, ByteCount]) -> str:
+    if rendition is None or not rendition.whole:
+        return f"Rendition {name} is not whole."
+    lost = [f.name for f in rendition.files if sizes.get(f.name) != f.size]
+    return f"The file {lost[0]} is gone or has another size." if lost else ""
+
+
+async def _seed_one(parts: Parts, manifest: Manifest, rendition: RenditionRecord) -> InfoHash | None:
     assert rendition.torrent is not None
     raw = await asyncio.to_thread(files.read_side, parts.library, manifest, rendition.torrent)
     if raw is None:
@@ -169,8 +185,7 @@ async def _seed_one(parts: Parts, manifest: Manifest, rendition: RenditionRecord
         if not judged.whole:
             await parts.swarm.remove(meta.info_hash)
             return None
-    if start:
-        await parts.swarm.start(meta.info_hash)
+    await parts.swarm.start(meta.info_hash)
     return meta.info_hash
 
 

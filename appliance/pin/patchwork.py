@@ -17,7 +17,7 @@ from appliance.library.files import Draft
 Fetch = Callable[[int, int], Awaitable[bytes]]
 """(first, last) byte, inclusive, to the bytes."""
 
-_UNHASHED_STEP = 4 * 1024 * 1024
+_UNHASHED_STEP = 1024 * 1024
 _ATTEMPTS = 3
 
 
@@ -86,6 +86,7 @@ class Patchwork:
     async def run(self) -> None:
         """Fetch what is missing, where someone reads first. Raises OriginError, DiskError."""
         failures = 0
+        self._trouble = None
         while (k := self._next()) is not None:
             part = self._parts[k]
             try:

@@ -41,30 +41,38 @@ class HouseShelf:
     """See the module. Call it from the loop."""
 
     def __init__(self, keeper: Keeper) -> None:
-        self._keeper = keeper
         self._parts = keeper.parts
         self._disk: OrderedDict[VideoId, _OnDisk] = OrderedDict()
+        self._changes = 0
         self._opening: dict[VideoId, asyncio.Task[Holding]] = {}
-        keeper.on_change(self._forget)
+        self._opened = keeper.opened
+        self._opened.on_change(self._forget)
 
     def _forget(self, video: VideoId) -> None:
         self._disk.pop(video, None)
+        self._changes += 1
+
+    async def close(self) -> None:
+        """Give up what is being opened."""
+        for task in list(self._opening.values()):
+            task.cancel()
+        await asyncio.gather(*self._opening.values(), return_exceptions=True)
 
     async def playable(self, video: VideoId) -> Playable:
-        holding = self._keeper.holdings.get(video)
+        holding = self._opened.holdings.get(video)
         on_disk = await self._on_disk(video)
         if on_disk is not None and _plays(on_disk.manifest):
             return _shown(on_disk)
         if holding is None:
             holding = await self._open(video)
-        await holding.start()
+        await self._go_on(holding)
         sides = frozenset() if on_disk is None else frozenset(on_disk.present) - media_names(on_disk.manifest)
         return to_playable(holding.opened, holding.bytemaps, sides, partial=True)
 
     async def file(self, video: VideoId, name: str) -> Path | Reader:
-        holding = self._keeper.holdings.get(video)
+        holding = self._opened.holdings.get(video)
         if holding is not None:
-            await holding.start()
+            await self._go_on(holding)
             found = await holding.file(name)
             if found is not None:
                 return found
@@ -77,10 +85,17 @@ class HouseShelf:
                 return found
         raise NotPlayable("no_such_file", "This video has no file of that name.")
 
+    async def _go_on(self, holding: Holding) -> None:
+        try:
+            await self._opened.go_on(holding)
+        except NoSpace as error:
+            raise NotPlayable(error.code, error.message, error.hint, 507) from error
+
     async def _on_disk(self, video: VideoId) -> _OnDisk | None:
         if (known := self._disk.get(video)) is not None:
             self._disk.move_to_end(video)
             return known
+        changes = self._changes
         try:
             record = await record_of(self._parts, video)
             found = await asyncio.to_thread(self._read, record.summary.origin, video)
@@ -92,7 +107,8 @@ class HouseShelf:
             raise NotPlayable(error.code, error.message, error.hint, 503) from error
         if found is None:
             return None
-        self._disk[video] = found
+        if changes == self._changes:
+            self._disk[video] = found
         while len(self._disk) > _REMEMBERED:
             self._disk.popitem(last=False)
         return found
@@ -127,34 +143,27 @@ class HouseShelf:
             raise NotPlayable(error.code, error.message, error.hint, 503) from error
 
     async def _open_now(self, video: VideoId) -> Holding:
-        if (holding := self._keeper.holdings.get(video)) is not None:
-            return holding
-        await asyncio.to_thread(self._parts.library.require)
-        await self._pause_what_was_watched()
-        record = await record_of(self._parts, video)
-        if not record.renditions and record.upstream is not Upstream.LIVE:
-            await self._parts.sources.detail(video, priority=True)
+        async with self._opened.door(video):
+            if (holding := self._opened.holdings.get(video)) is not None:
+                return holding
+            await asyncio.to_thread(self._parts.library.require)
             record = await record_of(self._parts, video)
-        if record.upstream is not Upstream.PUBLISHED:
-            raise NotFound(_why_not(record.upstream), hint="What is held of it plays; the rest cannot be fetched now.")
-        wanted = await self._wanted(video, record.renditions)
-        if not wanted:
-            raise NotFound("The origin offers no rendition of this video that can be played.")
-        await self._keeper.require_room(video, ByteCount(sum(r.size for r in wanted)))
-        pin = await self._parts.store.read(pins.one, video)
-        holding = await open_holding(self._parts, record, wanted, promised=pin is not None, urgent=True)
-        if (other := self._keeper.holdings.get(video)) is not None:
-            await holding.close(keep_torrents=True)
-            return other
-        self._keeper.take(holding)
-        await holding.start()
-        return holding
-
-    async def _pause_what_was_watched(self) -> None:
-        """Give the link to who waits now: what is open only for a viewer goes on when that viewer asks again."""
-        for holding in list(self._keeper.holdings.values()):
-            if not holding.manifest.promised:
-                await holding.pause()
+            if not record.renditions and record.upstream is not Upstream.LIVE:
+                await self._parts.sources.detail(video, priority=True)
+                record = await record_of(self._parts, video)
+            if record.upstream is not Upstream.PUBLISHED:
+                raise NotFound(
+                    _why_not(record.upstream), hint="What is held of it plays; the rest cannot be fetched now."
+                )
+            wanted = await self._wanted(video, record.renditions)
+            if not wanted:
+                raise NotFound("The origin offers no rendition of this video that can be played.")
+            await self._opened.require_room(video, ByteCount(sum(r.size for r in wanted)))
+            pin = await self._parts.store.read(pins.one, video)
+            holding = await open_holding(self._parts, record, wanted, promised=pin is not None, urgent=True)
+            self._opened.take(holding)
+            await holding.start()
+            return holding
 
     async def _wanted(self, video: VideoId, renditions: tuple[Rendition, ...]) -> tuple[Rendition, ...]:
         pin = await self._parts.store.read(pins.one, video)

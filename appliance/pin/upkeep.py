@@ -4,6 +4,7 @@ a media byte that we hold.
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -11,14 +12,15 @@ import msgspec
 from appliance.domain.catalogue import VideoRecord
 from appliance.domain.pin import Pin
 from appliance.domain.units import InfoHash, Origin, RenditionName
-from appliance.domain.video import Rendition
+from appliance.domain.video import Rendition, Upstream
 from appliance.errors import BadAnswer, OriginError
 from appliance.library import files, release
 from appliance.library.layout import base_name
-from appliance.library.manifest import Manifest, RenditionRecord
+from appliance.library.manifest import Manifest, RenditionRecord, media_names
+from appliance.pin.adornment import Adorner
 from appliance.pin.gather import base_of_hashes
 from appliance.pin.holding import names_in_order, web_seeds
-from appliance.pin.opener import Parts
+from appliance.pin.opener import Parts, is_bare
 from appliance.swarm.port import TorrentMeta, TorrentSpec
 
 _log = logging.getLogger(__name__)
@@ -42,6 +44,9 @@ async def keep_up(parts: Parts, pin: Pin, record: VideoRecord) -> Upkept | None:
     manifest = await asyncio.to_thread(files.load, parts.library, record.summary.origin, pin.video)
     if manifest is None:
         return None
+    if record.upstream is not Upstream.PUBLISHED:
+        _stop_announcing(parts, manifest)
+        return Upkept({}, replaced=False, stale_sides=False)
     upstream = {r.name: r for r in record.renditions}
     torrents: dict[RenditionName, InfoHash] = {}
     replaced = False
@@ -56,10 +61,18 @@ async def keep_up(parts: Parts, pin: Pin, record: VideoRecord) -> Upkept | None:
         now = manifest.rendition(name)
         if now is not None and now.info_hash is not None:
             torrents[name] = now.info_hash
-            if theirs.torrent is None or theirs.torrent.info_hash in (None, now.info_hash):
+            ours = theirs.torrent is None or theirs.torrent.info_hash in (None, now.info_hash)
+            if ours and parts.swarm.holds(now.info_hash):
                 parts.swarm.confirm(now.info_hash, record.trackers, web_seeds(now, record.mirrors))
     stale = manifest.title != record.summary.title or base_of_hashes(manifest) != _hash_name(record)
-    return Upkept(torrents, replaced, stale)
+    return Upkept(torrents, replaced, stale or is_bare(manifest, record))
+
+
+def _stop_announcing(parts: Parts, manifest: Manifest) -> None:
+    """A tracker is told only of info-hashes that its origin just confirmed."""
+    for rendition in manifest.renditions:
+        if rendition.info_hash is not None and parts.swarm.holds(rendition.info_hash):
+            parts.swarm.confirm(rendition.info_hash, (), ())
 
 
 async def _follow_torrent(
@@ -102,25 +115,29 @@ async def _swap(
             await parts.swarm.remove(meta.info_hash)
             _log.warning("%s: the renamed torrent of %s is of other bytes; ours stays", manifest.id, held.name)
             return manifest
-    renewed = msgspec.structs.replace(
-        held,
-        torrent=torrent_name,
-        info_hashes=tuple(dict.fromkeys((meta.info_hash, *held.info_hashes))),
-    )
-    stale = {n for n in (held.torrent,) if n is not None and n != torrent_name}
-    updated = msgspec.structs.replace(
-        manifest,
-        title=record.summary.title,
-        others=tuple(sorted({*manifest.others, *stale})),
-        renditions=tuple(renewed if r.name == held.name else r for r in manifest.renditions),
-    )
-    await asyncio.to_thread(files.save, parts.library, updated)
-    await asyncio.to_thread(files.write_side, parts.library, updated, torrent_name, meta.raw)
+    listed = msgspec.structs.replace(manifest, others=tuple(sorted({*manifest.others, torrent_name})))
+    await asyncio.to_thread(files.save, parts.library, listed)
+    await asyncio.to_thread(files.write_side, parts.library, listed, torrent_name, meta.raw)
+    updated = _renewed(manifest, held, torrent_name, meta.info_hash)
     await parts.swarm.save(meta.info_hash)
+    await asyncio.to_thread(files.save, parts.library, updated)
     await parts.swarm.start(meta.info_hash)
     if held.info_hash is not None and held.info_hash != meta.info_hash:
         await parts.swarm.remove(held.info_hash)
     return await asyncio.to_thread(release.prune, parts.library, updated)
+
+
+def _renewed(manifest: Manifest, held: RenditionRecord, torrent: str, info_hash: InfoHash) -> Manifest:
+    """Return the record with another torrent of the same bytes; the old ``.torrent`` is listed, to be deleted."""
+    fresh = msgspec.structs.replace(
+        held, torrent=torrent, info_hashes=tuple(dict.fromkeys((info_hash, *held.info_hashes)))
+    )
+    stale = {held.torrent} if held.torrent is not None and held.torrent != torrent else set()
+    return msgspec.structs.replace(
+        manifest,
+        others=tuple(sorted({*manifest.others, *stale} - {torrent})),
+        renditions=tuple(fresh if r.name == held.name else r for r in manifest.renditions),
+    )
 
 
 async def enrich(parts: Parts, pin: Pin, record: VideoRecord) -> bool:
@@ -128,29 +145,33 @@ async def enrich(parts: Parts, pin: Pin, record: VideoRecord) -> bool:
 
     Raises LibraryMissing, DiskError.
     """
+    if record.upstream is not Upstream.PUBLISHED:
+        return False
     try:
         extras = await parts.sources.extras(pin.video)
         raw = await parts.gatherer.hash_list(record)
+        before = await asyncio.to_thread(files.load, parts.library, record.summary.origin, pin.video)
+        if before is None:
+            return False
+        present = await asyncio.to_thread(files.present_names, parts.library, before)
+        adorner = Adorner(parts.fetcher, frozenset(present) - media_names(before))
+        manifest = await adorner.adorn(before, record, extras)
+        manifest, sides = parts.gatherer.with_hash_list(manifest, adorner.sides, record, raw)
+        manifest = msgspec.structs.replace(manifest, title=record.summary.title, description=record.summary.description)
+        manifest = parts.gatherer.still_listing(before, manifest)
+        await asyncio.to_thread(_write, parts, manifest, sides)
     except OriginError as error:
         _log.info("%s: captions and pictures are left for later: %s", pin.video, error.message)
         return False
-    manifest = await asyncio.to_thread(files.load, parts.library, record.summary.origin, pin.video)
-    if manifest is None:
-        return False
-    before = manifest
-    try:
-        manifest, sides = await parts.gatherer.extras(manifest, record, extras)
-        manifest, sides = parts.gatherer.with_hash_list(manifest, sides, record, raw)
-        manifest = msgspec.structs.replace(manifest, title=record.summary.title, description=record.summary.description)
-        manifest = parts.gatherer.still_listing(before, manifest)
-        await asyncio.to_thread(files.save, parts.library, manifest)
-    except BadAnswer as error:
-        _log.warning("%s: captions and pictures cannot be used: %s", pin.video, error.message)
-        return False
-    for name, data in sides.items():
-        await asyncio.to_thread(files.write_side, parts.library, manifest, name, data)
-    await asyncio.to_thread(release.prune, parts.library, manifest)
     return True
+
+
+def _write(parts: Parts, manifest: Manifest, sides: Mapping[str, bytes]) -> None:
+    """List, write, then delete what the origin no longer has."""
+    files.save(parts.library, manifest)
+    for name, data in sides.items():
+        files.write_side(parts.library, manifest, name, data)
+    release.prune(parts.library, manifest)
 
 
 def _hash_name(record: VideoRecord) -> str | None:

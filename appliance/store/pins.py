@@ -9,10 +9,10 @@ from sqlmodel import Session, col, select, update
 
 from appliance.domain.channel import Trouble
 from appliance.domain.pin import Pin, PinState
-from appliance.domain.units import ByteCount, RenditionName, VideoId
+from appliance.domain.units import ByteCount, Origin, RenditionName, VideoId
 from appliance.store.columns import pack, unpack
 from appliance.store.engine import touched
-from appliance.store.tables import PinRow
+from appliance.store.tables import PinRow, VideoRow
 
 
 def _pin(row: PinRow) -> Pin:
@@ -77,3 +77,9 @@ def next_try(session: Session, now: datetime) -> datetime | None:
     return session.exec(
         select(PinRow.next_try).where(col(PinRow.next_try) > now).order_by(col(PinRow.next_try)).limit(1)
     ).first()
+
+
+def of_origin(session: Session, origin: Origin) -> tuple[VideoId, ...]:
+    """Return the pinned videos of one origin, in any state."""
+    query = select(PinRow.video).join(VideoRow, col(VideoRow.id) == col(PinRow.video)).where(VideoRow.origin == origin)
+    return tuple(VideoId(video) for video in session.exec(query))

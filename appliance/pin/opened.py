@@ -1,0 +1,98 @@
+"""What is open now, whose torrents are whose, and the one door to each video. This module keeps these books.
+
+Whoever opens, fetches, changes or deletes something of a video holds its ``door`` meanwhile.
+"""
+
+import asyncio
+from collections.abc import Callable
+from weakref import WeakValueDictionary
+
+from appliance.domain.units import ByteCount, InfoHash, RenditionName, VideoId
+from appliance.library.space import Space
+from appliance.pin.holding import Holding
+from appliance.swarm.port import Swarm
+
+
+class Opened:
+    """See the module. Call it from the loop."""
+
+    def __init__(self, swarm: Swarm, space: Space) -> None:
+        self._swarm, self.space = swarm, space
+        self.holdings: dict[VideoId, Holding] = {}
+        self._owners: dict[InfoHash, tuple[VideoId, RenditionName]] = {}
+        self._doors: WeakValueDictionary[VideoId, asyncio.Lock] = WeakValueDictionary()
+        self._listeners: list[Callable[[VideoId], None]] = []
+
+    def door(self, video: VideoId) -> asyncio.Lock:
+        """Return the lock that is held by whoever works on a video's files or torrents."""
+        lock = self._doors.get(video)
+        if lock is None:
+            lock = self._doors[video] = asyncio.Lock()
+        return lock
+
+    # Who is told
+
+    def on_change(self, listener: Callable[[VideoId], None]) -> None:
+        """Call ``listener`` when what is on the disk of a video changed."""
+        self._listeners.append(listener)
+
+    def tell(self, video: VideoId) -> None:
+        for listener in self._listeners:
+            listener(video)
+
+    # Torrents
+
+    def owner(self, info_hash: InfoHash) -> tuple[VideoId, RenditionName] | None:
+        """Return whose torrent it is."""
+        return self._owners.get(info_hash)
+
+    def owners(self) -> tuple[tuple[InfoHash, VideoId], ...]:
+        return tuple((info_hash, video) for info_hash, (video, _) in self._owners.items())
+
+    def own(self, video: VideoId, torrents: dict[RenditionName, InfoHash]) -> None:
+        for name, info_hash in torrents.items():
+            self._owners[info_hash] = (video, name)
+
+    async def drop_torrents(self, video: VideoId, but: frozenset[InfoHash] = frozenset()) -> None:
+        """Take a video's torrents, save those in ``but``, out of the swarm. Files stay."""
+        for info_hash in [h for h, owner in self._owners.items() if owner[0] == video and h not in but]:
+            await self._swarm.remove(info_hash)
+            self._owners.pop(info_hash, None)
+
+    # Holdings
+
+    def take(self, holding: Holding) -> None:
+        """Have a video that was opened among ours."""
+        self.holdings[holding.video] = holding
+        self.own(holding.video, holding.info_hashes)
+        self.tell(holding.video)
+
+    async def close(self, video: VideoId, *, keep_torrents: bool) -> None:
+        """Close a video, if it is open. Its torrents go on as they are, or leave the swarm."""
+        holding = self.holdings.pop(video, None)
+        if holding is not None:
+            await holding.close(keep_torrents=keep_torrents)
+        self.tell(video)
+
+    async def close_all(self) -> None:
+        """End all fetching by range; torrents stay in the swarm, which saves them as it stops."""
+        for video in list(self.holdings):
+            await self.close(video, keep_torrents=True)
+
+    # Room
+
+    async def room(self, but: VideoId | None = None) -> ByteCount:
+        """Return the bytes above the floor that nobody (save ``but``) is about to fill. Raises DiskError."""
+        reserved = sum(max(0, h.size - h.done) for v, h in self.holdings.items() if v != but and h.started)
+        return ByteCount(max(0, await self.space.room() - reserved))
+
+    async def require_room(self, video: VideoId, size: ByteCount) -> None:
+        """Raise NoSpace unless ``size`` more bytes of a video fit beside what is being fetched."""
+        if size > await self.room(video):
+            await self.space.require(ByteCount(await self.space.room() + 1))
+
+    async def go_on(self, holding: Holding) -> None:
+        """Have an open video fetched, or fetched again where that had stopped. Raises NoSpace, DiskError."""
+        if not holding.started:
+            await self.require_room(holding.video, ByteCount(max(0, holding.size - holding.done)))
+        await holding.start()

@@ -1,0 +1,358 @@
+"""One video's work: fetched, kept up with its origin, looked after, released. Each method is one unit of work and holds
+the video's door; states are those of STATE.md. This module does what ``keeper`` has decided.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from datetime import timedelta
+
+from appliance.clock import Clock
+from appliance.domain.catalogue import VideoRecord
+from appliance.domain.channel import Trouble
+from appliance.domain.pin import Pin, PinState
+from appliance.domain.units import ByteCount, Origin, RenditionName, VideoId
+from appliance.errors import BadAnswer, DiskError, LibraryMissing, NoSpace, SeedkeepError
+from appliance.library import files, release
+from appliance.library.layout import base_name
+from appliance.library.manifest import Manifest
+from appliance.pin import upkeep
+from appliance.pin.holding import Holding
+from appliance.pin.merge import not_whole, whole
+from appliance.pin.opened import Opened
+from appliance.pin.opener import Parts, open_holding, picked, record_of, seed, sentence
+from appliance.pin.reconcile import set_back, whole_now
+from appliance.pin.scrub import rotten, scrub
+from appliance.store import pins
+from appliance.store.leases import Leases
+
+STALE = timedelta(minutes=30)
+"""A detail older than this is asked for again before its addresses are used."""
+_PATIENCE = 3.0
+"""Seconds that a resting origin is waited for; one that rests longer is not tried."""
+_STUCK = timedelta(hours=6)
+
+
+class Resting(Exception):
+    """The video's origin is left alone for ``seconds`` more; nothing was tried, nothing was written."""
+
+    def __init__(self, origin: Origin, seconds: float) -> None:
+        super().__init__(origin)
+        self.origin, self.seconds = origin, seconds
+
+
+class Pinner:
+    """See the module. ``adorn`` is told of videos whose captions and pictures are to be fetched."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        opened: Opened,
+        leases: Leases,
+        clock: Clock,
+        chance: Callable[[], float],
+        adorn: Callable[[VideoId], None],
+    ) -> None:
+        self._parts, self._opened, self._leases = parts, opened, leases
+        self._clock, self._chance, self._adorn = clock, chance, adorn
+
+    def _door(self, video: VideoId) -> AbstractAsyncContextManager[None]:
+        return self._opened.door(video)
+
+    # Fetching
+
+    async def promise(self, video: VideoId, renditions: tuple[RenditionName, ...], size: int, now: Pin | None) -> None:
+        """Write a pin as queued, with other renditions where there is one already."""
+        fresh = Pin(
+            video=video,
+            state=PinState.QUEUED,
+            renditions=renditions,
+            size=ByteCount(size),
+            done=ByteCount(0) if now is None else now.done,
+            since=self._clock.now() if now is None else now.since,
+        )
+        await self._put(fresh)
+
+    async def fetch(self, pin: Pin) -> None:
+        """Make a pin whole, or write down why it is not. Raises Resting."""
+        async with self._door(pin.video):
+            try:
+                await self._fetch(pin)
+            except SeedkeepError as error:
+                await self._set_back(pin, await self._named(error))
+            except Resting:
+                raise
+            except Exception as error:
+                await self._set_back(pin, sentence(error))
+                raise
+
+    async def _fetch(self, pin: Pin) -> None:
+        await asyncio.to_thread(self._parts.library.require)
+        record = await record_of(self._parts, pin.video)
+        if await self._is_whole_already(pin, record):
+            return
+        rest = self._parts.fetcher.manners.rest(record.summary.origin)
+        if rest > _PATIENCE:
+            raise Resting(record.summary.origin, rest)
+        await self._opened.require_room(pin.video, ByteCount(max(0, pin.size - pin.done)))
+        await self._put(replace(pin, state=PinState.PINNING, trouble=None, next_try=None))
+        holding = await self._holding(pin, record)
+        await self._opened.go_on(holding)
+        await holding.wait()
+        await self._finish(pin, holding)
+
+    async def _named(self, error: SeedkeepError) -> SeedkeepError:
+        """An error of the disk is the missing library's where the library is missing."""
+        if isinstance(error, DiskError) and not isinstance(error, NoSpace):
+            try:
+                await asyncio.to_thread(self._parts.library.require)
+            except LibraryMissing as missing:
+                return missing
+        return error
+
+    async def _is_whole_already(self, pin: Pin, record: VideoRecord) -> bool:
+        """Pin from what lies on the disk, where an earlier attempt left it whole: no origin is needed for that."""
+        if pin.video in self._opened.holdings:
+            return False
+        try:
+            manifest = await asyncio.to_thread(files.load, self._parts.library, record.summary.origin, pin.video)
+        except BadAnswer:
+            return False
+        if manifest is None or not _fits(manifest, pin, record):
+            return False
+        manifest = whole(manifest, frozenset(str(n) for n in pin.renditions))
+        for name in pin.renditions if pin.state is PinState.MISSING else ():
+            held = manifest.rendition(name)
+            if held is None or await asyncio.to_thread(rotten, self._parts, manifest, held) > 0:
+                return False
+        seeding = await seed(self._parts, pin, record, manifest)
+        self._opened.own(pin.video, seeding.torrents)
+        if seeding.lost:
+            await self._opened.drop_torrents(pin.video)
+            return False
+        await asyncio.to_thread(files.save, self._parts.library, manifest)
+        await self._settle(pin, manifest)
+        if seeding.bare:
+            self._adorn(pin.video)
+        return True
+
+    async def _holding(self, pin: Pin, record: VideoRecord) -> Holding:
+        """Return the video open: as a viewer left it where it holds what the pin wants, else opened now."""
+        if (open_now := self._opened.holdings.get(pin.video)) is not None:
+            if open_now.renditions >= frozenset(pin.renditions):
+                await open_now.promise()
+                return open_now
+            await self._opened.close(pin.video, keep_torrents=False)
+        if record.detail_at is None or self._clock.now() - record.detail_at > STALE:
+            await self._parts.sources.detail(pin.video)
+            record = await record_of(self._parts, pin.video)
+        chosen = picked(record, pin.renditions)
+        holding = await open_holding(self._parts, record, chosen, promised=True, urgent=self._leases.held(pin.video))
+        self._opened.take(holding)
+        return holding
+
+    async def _finish(self, pin: Pin, holding: Holding) -> None:
+        await holding.secure()
+        manifest = whole(holding.manifest, frozenset(str(n) for n in pin.renditions))
+        await asyncio.to_thread(files.save, self._parts.library, manifest)
+        holding.manifest = manifest
+        await self._settle(pin, manifest)
+        if not self._leases.held(pin.video):
+            await self._opened.close(pin.video, keep_torrents=True)
+        self._adorn(pin.video)
+
+    async def _settle(self, pin: Pin, manifest: Manifest) -> None:
+        """Everything is here and lasts: write the pin as pinned, then delete what nobody wants any more."""
+        size = ByteCount(sum(r.size for r in manifest.renditions if r.name in pin.renditions))
+        await self._put(whole_now(pin, size, self._clock.now()))
+        await self._drop_surplus(manifest, pin)
+        self._opened.tell(pin.video)
+
+    async def _drop_surplus(self, manifest: Manifest, pin: Pin) -> None:
+        """Delete renditions that the pin does not want, and files that were replaced."""
+        surplus = [RenditionName(r.name) for r in manifest.renditions if r.name not in pin.renditions]
+        if pin.video in self._opened.holdings and self._leases.held(pin.video):
+            surplus = []
+        rest = release.without(manifest, surplus)
+        ours = frozenset(r.info_hash for r in rest.renditions if r.info_hash is not None)
+        await self._opened.drop_torrents(pin.video, ours)
+        if surplus:
+            await asyncio.to_thread(release.release, self._parts.library, manifest, surplus)
+        await asyncio.to_thread(release.prune, self._parts.library, rest)
+
+    async def _set_back(self, pin: Pin, error: SeedkeepError) -> None:
+        """Write down why a pin does not go on; what it has stays on the disk, its torrents stop."""
+        holding = self._opened.holdings.get(pin.video)
+        standing = set_back(pin, error, self._clock.now(), self._chance())
+        if holding is not None:
+            standing = replace(standing, done=holding.done, size=holding.size)
+            if not self._leases.held(pin.video):
+                await self._opened.close(pin.video, keep_torrents=False)
+            elif isinstance(error, NoSpace | LibraryMissing):
+                await holding.pause()
+        await self._put(standing)
+
+    async def _put(self, pin: Pin) -> None:
+        await self._parts.store.promise(pins.put, pin)
+
+    # What is held
+
+    async def seed(self, pin: Pin) -> None:
+        """Put a pinned video into the swarm after a start."""
+        async with self._door(pin.video):
+            if (pin.video in self._opened.holdings) or not await self._still(pin):
+                return
+            seeding = await seed(self._parts, pin, await record_of(self._parts, pin.video))
+            self._opened.own(pin.video, seeding.torrents)
+            if seeding.lost:
+                await self._lose(pin.video, seeding.lost, seeding.lost_rendition)
+                return
+            if seeding.manifest is not None and _has_surplus(seeding.manifest, pin):
+                await self._drop_surplus(seeding.manifest, pin)
+            if seeding.bare:
+                self._adorn(pin.video)
+
+    async def _still(self, pin: Pin) -> bool:
+        now = await self._parts.store.read(pins.one, pin.video)
+        return now is not None and now.state is pin.state
+
+    async def keep_up(self, pin: Pin) -> None:
+        """Follow what the origin just said of a pinned video."""
+        async with self._door(pin.video):
+            if not await self._still(pin):
+                return
+            record = await record_of(self._parts, pin.video)
+            try:
+                kept = await upkeep.keep_up(self._parts, pin, record)
+            except BadAnswer as error:
+                await self._lose(pin.video, error.message, None)
+                return
+            if kept is None:
+                return
+            self._opened.own(pin.video, kept.torrents)
+            self._opened.tell(pin.video)
+            if kept.replaced:
+                size = sum(r.size for r in record.renditions if r.name in pin.renditions)
+                await self.promise(pin.video, pin.renditions, size, replace(pin, done=ByteCount(0)))
+            elif kept.stale_sides:
+                self._adorn(pin.video)
+
+    async def enrich(self, video: VideoId) -> None:
+        """Fetch captions and pictures of a pinned video."""
+        async with self._door(video):
+            pin = await self._parts.store.read(pins.one, video)
+            if pin is not None and pin.state is PinState.PINNED:
+                await upkeep.enrich(self._parts, pin, await record_of(self._parts, video))
+                self._opened.tell(video)
+
+    async def scrub(self, video: VideoId) -> None:
+        """Hash a pinned video again; what is rotten is fetched again."""
+        async with self._door(video):
+            pin = await self._parts.store.read(pins.one, video)
+            if pin is None or pin.state is not PinState.PINNED:
+                return
+            rot = await scrub(self._parts, pin, await record_of(self._parts, video))
+            if rot is not None:
+                await self._lose(video, rot.why, rot.rendition)
+
+    async def lose(self, video: VideoId, why: str, rendition: RenditionName | None) -> None:
+        """Something of a pinned video is not there: say so, and let the plan have it fetched again."""
+        async with self._door(video):
+            await self._lose(video, why, rendition)
+
+    async def _lose(self, video: VideoId, why: str, rendition: RenditionName | None) -> None:
+        await asyncio.to_thread(self._parts.library.require)
+        pin = await self._parts.store.read(pins.one, video)
+        if pin is None or pin.state is not PinState.PINNED:
+            return
+        trouble = Trouble("missing", f"Part of this video is missing. {why}", "It is fetched again if a rule wants it.")
+        await self._put(replace(pin, state=PinState.MISSING, trouble=trouble))
+        await self._opened.drop_torrents(video)
+        record = await record_of(self._parts, video)
+        await asyncio.to_thread(self._mark, record.summary.origin, pin, rendition)
+        self._opened.tell(video)
+
+    def _mark(self, origin: Origin, pin: Pin, rendition: RenditionName | None) -> None:
+        """Have what is lost no longer served from the disk."""
+        try:
+            manifest = files.load(self._parts.library, origin, pin.video)
+        except BadAnswer:
+            return
+        if manifest is not None:
+            names = frozenset(str(n) for n in ((rendition,) if rendition is not None else pin.renditions))
+            files.save(self._parts.library, not_whole(manifest, names))
+
+    # Letting go
+
+    async def release(self, pin: Pin) -> None:
+        """Delete exactly what the video's record lists, then drop the pin. Goes on after any kill."""
+        async with self._door(pin.video):
+            if pin.state is not PinState.RELEASING:
+                pin = replace(pin, state=PinState.RELEASING, trouble=None, next_try=None)
+                await self._put(pin)
+            await asyncio.to_thread(self._parts.library.require)
+            await self._opened.close(pin.video, keep_torrents=False)
+            await self._opened.drop_torrents(pin.video)
+            record = await record_of(self._parts, pin.video)
+            try:
+                manifest = await asyncio.to_thread(files.load, self._parts.library, record.summary.origin, pin.video)
+                if manifest is not None:
+                    await asyncio.to_thread(release.release, self._parts.library, manifest)
+            except (BadAnswer, DiskError) as error:
+                await self._stick(pin, record.summary.origin, error)
+                return
+            await self._parts.store.promise(pins.drop, pin.video)
+            self._opened.tell(pin.video)
+
+    async def _stick(self, pin: Pin, origin: Origin, error: SeedkeepError) -> None:
+        """What a damaged record listed cannot be known, so nothing is deleted; a person has to look."""
+        if isinstance(error, LibraryMissing):
+            raise error
+        folder = self._parts.library.folder(origin, pin.video)
+        trouble = Trouble(error.code, f"This video cannot be deleted. {error.message}", f"Delete {folder} yourself.")
+        await self._put(replace(pin, trouble=trouble, next_try=self._clock.now() + _STUCK))
+
+    async def forsake(self, video: VideoId) -> None:
+        """Close a video that was open only because someone watched it, and delete what came of it."""
+        async with self._door(video):
+            holding = self._opened.holdings.get(video)
+            pinned = await self._parts.store.read(pins.one, video)
+            if holding is None or pinned is not None or self._leases.held(video):
+                return
+            await self._opened.close(video, keep_torrents=False)
+            await self._opened.drop_torrents(video)
+            await asyncio.to_thread(release.release, self._parts.library, holding.manifest)
+            self._opened.tell(video)
+
+    async def put_away(self, video: VideoId, *, keep_torrents: bool) -> None:
+        """Close a pinned video that nobody watches any more and nobody fetches."""
+        async with self._door(video):
+            if not self._leases.held(video):
+                await self._opened.close(video, keep_torrents=keep_torrents)
+
+    async def drop_unpromised(self, manifest: Manifest) -> None:
+        """Delete what an earlier run held only because someone watched it."""
+        video = manifest.video
+        async with self._door(video):
+            pinned = await self._parts.store.read(pins.one, video)
+            if pinned is None and video not in self._opened.holdings:
+                await asyncio.to_thread(release.release, self._parts.library, manifest)
+                self._opened.tell(video)
+
+
+def _fits(manifest: Manifest, pin: Pin, record: VideoRecord) -> bool:
+    """Tell whether the record on the disk says that all the pin wants is whole, and of the origin's present files."""
+    theirs = {r.name: r for r in record.renditions}
+    for name in pin.renditions:
+        held = manifest.rendition(name)
+        if held is None or not (held.whole or pin.state is PinState.MISSING):
+            return False
+        now = theirs.get(name)
+        if now is not None and not now.file_url.endswith("/") and held.files[0].name != base_name(now.file_url):
+            return False
+    return bool(pin.renditions)
+
+
+def _has_surplus(manifest: Manifest, pin: Pin) -> bool:
+    return bool(manifest.others) or any(r.name not in pin.renditions for r in manifest.renditions)
