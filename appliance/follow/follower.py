@@ -8,7 +8,6 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import datetime, timedelta
 
 from appliance.clock import Clock
@@ -144,15 +143,13 @@ class Follower:
 
     async def _sleep_until(self, moment: datetime) -> None:
         seconds = max((moment - self._clock.now()).total_seconds(), 0.05)
-        sleeper = asyncio.ensure_future(self._clock.sleep(seconds))
-        waker = asyncio.ensure_future(self._awake.wait())
+        waker = asyncio.create_task(self._awake.wait(), name="follower woken")
+        sleeper = asyncio.create_task(self._clock.sleep(seconds), name="follower asleep")
         try:
             await asyncio.wait({sleeper, waker}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (sleeper, waker):
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+            sleeper.cancel()
+            waker.cancel()
 
     async def _mark_stale(self, now: datetime) -> None:
         if self._stale_at is None or now - self._stale_at >= _STALE_EVERY:

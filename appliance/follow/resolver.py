@@ -117,17 +117,17 @@ class Resolver:
                 answer = await self._fetcher.get(
                     url, ask=Ask.SIDE, accept="application/jrd+json", max_bytes=MOST_SMALL, priority=True
                 )
+                link = fediverse.actor_link(answer.body)
             except Unreachable as error:
                 last = last or error
                 continue
-            except (NotFound, BadAnswer) as error:
+            except (NotFound, BadAnswer, Forbidden) as error:
                 await self._require_peertube(base)
                 raise _not_there(target.host, f"channel called {target.name}") from error
-            return await self._from_actor(answer, target)
+            return await self._from_link(link, target)
         raise last or _nowhere(target)
 
-    async def _from_actor(self, answer: Answer, target: Target) -> Target:
-        link = fediverse.actor_link(answer.body)
+    async def _from_link(self, link: str | None, target: Target) -> Target:
         if link is None:
             raise _not_there(target.host, f"channel called {target.name}")
         found = pasted(link)
