@@ -7,6 +7,7 @@
 #   make bench        measure, as ratios in one run
 #   make playground   a toy world without internet: origin, peers and Seedkeep
 #   make web          bundle the front end
+#   make wheel        build the package, with the front end inside, into dist/
 #   make lock         resolve all dependencies anew
 #   make clean        remove what the other commands made, but no data
 #
@@ -29,7 +30,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
 	&& echo $$p && break; done)
 
-.PHONY: run test check trial bench playground web lock clean help
+.PHONY: run test check trial bench playground web wheel lock clean help
 
 run: .make/package .make/web
 	@$(BIN)/seedkeep run $(ARGS)
@@ -54,8 +55,12 @@ playground: .make/dev .make/package .make/web .make/tools
 
 web: .make/web
 
+wheel: .make/run .make/web
+	@rm -rf dist && $(BIN)/python -m pip wheel --no-deps --no-build-isolation --disable-pip-version-check --quiet \
+		--wheel-dir dist .
+
 help:
-	@sed -n '3,11s/^# *//p' Makefile
+	@sed -n '3,12s/^# *//p' Makefile
 
 # --- Python ---------------------------------------------------------------------------------------------------------
 
