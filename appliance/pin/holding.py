@@ -5,11 +5,12 @@ A holding exists while a video is fetched or watched; what is whole and pinned n
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -29,6 +30,7 @@ from appliance.swarm.port import Fault, Swarm, SwarmEvent, TorrentMeta, TorrentS
 
 _log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 Spend = Callable[[int], None]
 PATCH_SECONDS = 300.0
 """The longest one range may take; our own limit is not counted."""
@@ -173,7 +175,8 @@ class Holding:
 
     async def _patch(self, record: RenditionRecord) -> None:
         for file in record.files:
-            draft = await self._stack.enter_async_context(Draft(self._library, self.manifest, file.name))
+            opening = self._stack.enter_async_context(Draft(self._library, self.manifest, file.name))
+            draft = await to_its_end(opening)
             bytemap = self._gathered.bytemaps.get(RenditionName(record.name))
             parts = patches(file.name, ByteCount(file.size), bytemap, self._gathered.hashes.get(file.name, {}))
             fetch = partial(self._range, file.url, partial(self._spend, self.video, RenditionName(record.name)))
@@ -289,12 +292,25 @@ class Holding:
 
     async def close(self, *, keep_torrents: bool) -> None:
         """End the fetching. Torrents go on seeding, or are forgotten; files stay either way."""
+        await to_its_end(self._close(keep_torrents))
+
+    async def _close(self, keep_torrents: bool) -> None:
         self.started = False
         await self._end_runs()
         await self._stack.aclose()
         if not keep_torrents:
             for torrent in self._torrents.values():
                 await self._swarm.remove(torrent.info_hash)
+
+
+async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
+    """Do work to its end even where the caller is cancelled meanwhile: it holds files that must be closed."""
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
 
 
 def _load(library: Library, like: Manifest) -> Manifest | None:

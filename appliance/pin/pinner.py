@@ -13,10 +13,11 @@ from appliance.domain.catalogue import VideoRecord
 from appliance.domain.channel import Trouble
 from appliance.domain.pin import Pin, PinState
 from appliance.domain.units import ByteCount, Origin, RenditionName, VideoId
+from appliance.domain.video import RenditionKind
 from appliance.errors import BadAnswer, DiskError, LibraryMissing, NoSpace, SeedkeepError
 from appliance.library import files, release
 from appliance.library.layout import base_name
-from appliance.library.manifest import Manifest
+from appliance.library.manifest import Manifest, RenditionRecord
 from appliance.pin import upkeep
 from appliance.pin.holding import Holding
 from appliance.pin.merge import not_whole, whole
@@ -121,11 +122,11 @@ class Pinner:
             return False
         if manifest is None or not _fits(manifest, pin, record):
             return False
-        manifest = whole(manifest, frozenset(str(n) for n in pin.renditions))
-        for name in pin.renditions if pin.state is PinState.MISSING else ():
+        for name in pin.renditions:
             held = manifest.rendition(name)
-            if held is None or await asyncio.to_thread(rotten, self._parts, manifest, held) > 0:
+            if held is None or (not held.whole and await asyncio.to_thread(rotten, self._parts, manifest, held) > 0):
                 return False
+        manifest = whole(manifest, frozenset(str(n) for n in pin.renditions))
         seeding = await seed(self._parts, pin, record, manifest)
         self._opened.own(pin.video, seeding.torrents)
         if seeding.lost:
@@ -210,8 +211,6 @@ class Pinner:
                 return
             if seeding.manifest is not None and _has_surplus(seeding.manifest, pin):
                 await self._drop_surplus(seeding.manifest, pin)
-            if seeding.bare:
-                self._adorn(pin.video)
 
     async def _still(self, pin: Pin) -> bool:
         now = await self._parts.store.read(pins.one, pin.video)
@@ -346,12 +345,17 @@ def _fits(manifest: Manifest, pin: Pin, record: VideoRecord) -> bool:
     theirs = {r.name: r for r in record.renditions}
     for name in pin.renditions:
         held = manifest.rendition(name)
-        if held is None or not (held.whole or pin.state is PinState.MISSING):
+        if held is None or not (held.whole or (pin.pinned_at is not None and _can_be_verified(held))):
             return False
         now = theirs.get(name)
         if now is not None and not now.file_url.endswith("/") and held.files[0].name != base_name(now.file_url):
             return False
     return bool(pin.renditions)
+
+
+def _can_be_verified(held: RenditionRecord) -> bool:
+    """HLS without a torrent is only ever kept with the SHA-256 of each segment; plain MP4 has none."""
+    return held.torrent is not None or held.kind is RenditionKind.HLS
 
 
 def _has_surplus(manifest: Manifest, pin: Pin) -> bool:
