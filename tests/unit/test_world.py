@@ -4,7 +4,9 @@ import asyncio
 import hashlib
 import json
 import shutil
+import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -72,6 +74,16 @@ def test_addresses_in_answers_are_those_of_the_server_that_gave_them(origin: Ori
     handle = f"harbour_films@{origin.host}"
     assert web.get(origin.url("/.well-known/webfinger"), params={"resource": f"acct:{handle}"}).status_code == 200
     assert web.get(origin.url(f"/api/v1/video-channels/{handle}")).json()["host"] == origin.host
+
+
+def test_the_mirror_answers_at_its_own_port(origin: Origin, web: httpx.Client) -> None:
+    detail = web.get(origin.url(f"/api/v1/videos/{recorded.video('muxed')['uuid']}")).json()
+    playlist = detail["streamingPlaylists"][0]
+    mirror = playlist["redundancies"][0]["baseUrl"]
+    assert mirror.startswith(origin.mirror_url)
+    name = playlist["files"][0]["fileUrl"].rpartition("/")[2]
+    assert len(web.get(f"{mirror}/{name}").content) == playlist["files"][0]["size"]
+    assert web.get(f"{mirror}/{playlist['playlistUrl'].rpartition('/')[2]}").status_code == 404
 
 
 def test_pages_that_were_not_recorded_are_cut_from_the_whole_list(origin: Origin, web: httpx.Client) -> None:
@@ -294,6 +306,41 @@ def test_two_peers_find_each_other_through_the_tracker(origin: Origin, tmp_path:
     got = next(p for p in (tmp_path / "leech").iterdir())
     assert got.read_bytes() == made.path(made.files[0].parts[0]).read_bytes()
     assert origin.media_bytes == 0
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def test_aria2_downloads_from_a_seed_alone(origin: Origin, tmp_path: Path) -> None:
+    made = make()
+    video = origin.add_video(made)
+    torrent, raw = tmp_path / "t.torrent", video.torrent(360)
+    torrent.write_bytes(peers.only_tracker(raw, f"{origin.base_url}/tracker/announce"))
+    with peers.Peer.begin("seed", torrent, with_their_names(made, tmp_path / "seed", raw)):
+        origin.wait_for("/tracker/announce")
+        command = peers.aria2(torrent, tmp_path / "got", port=free_port())
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stdout
+    assert next((tmp_path / "got").iterdir()).read_bytes() == made.path(made.files[0].parts[0]).read_bytes()
+    assert origin.media_bytes == 0
+
+
+def test_the_origin_runs_as_a_program_that_takes_commands() -> None:
+    command = [sys.executable, "-m", "tests.world.origin", "--unlimited"]
+    with subprocess.Popen(command, stdin=-1, stdout=-1, text=True, cwd=guards.ROOT) as process:
+        assert process.stdin
+        assert process.stdout
+        url = json.loads(process.stdout.readline())["url"]
+        assert httpx.get(f"{url}/api/v1/ping").text == "pong"
+        for line in ('{"call": "lay", "args": ["step-9-deleted"]}', '{"get": "api_requests"}', '{"call": "nonsense"}'):
+            process.stdin.write(f"{line}\n")
+        process.stdin.close()
+        said = [json.loads(line) for line in process.stdout]
+    assert said[:2] == [{"answer": None}, {"answer": 1}]
+    assert said[2].keys() == {"error"}
 
 
 @pytest.mark.net

@@ -5,11 +5,14 @@ In a test: ``with Origin() as origin: origin.url("@harbour_films") …``. In a n
 of JSON on its input: ``{"call": "lay", "args": ["step-4-renamed"]}``.
 """
 
+import argparse
 import json
+import sys
 import threading
 import time
 import uuid as uuids
 from collections import deque
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from types import TracebackType
@@ -373,3 +376,36 @@ class _Scope:
 
     def __init__(self, recorded_path: str, channels: list[str]) -> None:
         self.recorded_path, self.channels = recorded_path, channels
+
+
+def _obey(origin: Origin, line: str) -> object:
+    """Do what one line of JSON says: a method's name in ``call``, or an attribute's in ``get``."""
+    told = json.loads(line)
+    if "get" in told:
+        return getattr(origin, told["get"])
+    origin_method: Callable[..., object] = getattr(origin, told["call"])
+    return origin_method(*told.get("args", []), **told.get("kwargs", {}))
+
+
+def main(arguments: list[str]) -> None:
+    """Serve until the input ends; each line of it is a command, each line of output its answer."""
+    parser = argparse.ArgumentParser(prog="python -m tests.world.origin", description="A recorded PeerTube.")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--mirror-port", type=int, default=0)
+    parser.add_argument("--name", help="what addresses in answers say instead of host:port")
+    parser.add_argument("--unlimited", action="store_true", help="never answer 429")
+    told = parser.parse_args(arguments)
+    limit = None if told.unlimited else _LIMIT
+    with Origin(told.host, told.port, mirror_port=told.mirror_port, name=told.name, limit=limit) as origin:
+        print(json.dumps({"url": origin.base_url, "mirror": origin.mirror_url}), flush=True)
+        for line in sys.stdin:
+            try:
+                answer: dict[str, object] = {"answer": _obey(origin, line)}
+            except (ValueError, KeyError, AttributeError, TypeError) as error:
+                answer = {"error": f"{type(error).__name__}: {error}"}
+            print(json.dumps(answer, default=str), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

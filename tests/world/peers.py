@@ -144,26 +144,28 @@ class Peer:
         self.stop()
 
 
-def aria2(torrent: Path, folder: Path, peer: tuple[str, int], *, port: int = 0, seconds: float = 120) -> list[str]:
-    """Return the command by which aria2 downloads a torrent from peers only, announced by a tracker in the torrent.
+def aria2(
+    torrent: Path, folder: Path, _peer: tuple[str, int] | None = None, *, port: int = 6881, seconds: int = 60
+) -> list[str]:
+    """Return the command by which aria2 downloads a torrent and ends, over nothing but its trackers' peers.
 
-    ``peer`` is who must be reached; aria2 takes no peer on its command line, so the torrent's tracker has to name it:
-    see ``only_tracker``.
+    Whom it will reach is said for the reader only: it takes no peer on its command line, and it uses the torrent's web
+    seeds where there are some; ``only_tracker`` sees to both. It gives up after ``seconds`` without a byte.
     """
     return [
         "aria2c",
         f"--dir={folder}",
+        "--no-conf",
         "--seed-time=0",
         "--enable-dht=false",
+        "--enable-dht6=false",
         "--bt-enable-lpd=false",
         "--enable-peer-exchange=false",
-        "--follow-torrent=mem",
         "--file-allocation=none",
-        f"--listen-port={port or 6881}",
-        f"--bt-stop-timeout={int(seconds)}",
+        f"--listen-port={port}",
+        f"--bt-stop-timeout={seconds}",
         "--summary-interval=0",
         "--console-log-level=warn",
-        "--no-conf",
         str(torrent),
     ]
 
