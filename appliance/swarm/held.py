@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import libtorrent as lt
 
@@ -128,6 +129,19 @@ class Held:
             fault=self.fault,
             disk_full=self.disk_full,
         )
+
+    def is_web_seed(self, host: str, port: int) -> bool:
+        """Tell whether an address is a web seed's, as far as the URLs tell: of a named one only the port is known."""
+        return (host, port) in self._seed_addresses or ("", port) in self._seed_addresses
+
+    @property
+    def _seed_addresses(self) -> set[tuple[str, int]]:
+        found = set()
+        for url in self.web_seeds:
+            parts = urlsplit(url)
+            name, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+            found.add((name if name.replace(".", "").isdigit() or ":" in name else "", port))
+        return found
 
     def use_web_seeds(self, wanted: Iterable[str]) -> None:
         """Give libtorrent exactly these web seeds; taking one away ends its connection and what was asked of it."""

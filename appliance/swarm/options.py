@@ -57,6 +57,7 @@ ALERTS = int(
     | lt.alert_category.storage
     | lt.alert_category.tracker
     | lt.alert_category.piece_progress
+    | lt.alert_category.connect
 )
 
 CALM: Mapping[str, Setting] = {

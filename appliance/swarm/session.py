@@ -73,6 +73,7 @@ class LibtorrentSwarm:
             lambda moved: self._spawn(self._count_peers(moved)),
             self._emit,
             lambda held: self._spawn(self._announce_whole(held)),
+            lambda held: self._spawn(self._settled(held)),
             lambda: self._spawn(self._read_everything_again()),
         )
         self._alerts = Alerts(self._session, self._watching.handlers())
@@ -249,10 +250,18 @@ class LibtorrentSwarm:
 
     async def start(self, info_hash: InfoHash) -> None:
         held = self._must(info_hash)
+        if held.fault:
+            await self._settled(held)
         held.started, held.fault, held.disk_full = True, "", False
         held.handle.unset_flags(lt.torrent_flags.upload_mode)
         held.handle.clear_error()
         held.handle.resume()
+
+    async def _settled(self, held: Held) -> None:
+        """Wait until everything that was on its way to disk has been written or has failed."""
+        async with held.mending:
+            await self._flush(held)
+            await self._withdrawn(held)
 
     async def stop(self, info_hash: InfoHash) -> None:
         held = self._must(info_hash)
@@ -418,17 +427,34 @@ class LibtorrentSwarm:
     # inside
 
     async def _announce_whole(self, held: Held) -> None:
-        """Say that a torrent is whole once its bytes have really reached the file."""
+        """Say that a torrent is whole once its bytes have really reached the file, and all of them did."""
         await self._flush(held)
-        if held.inventory.whole and not held.closing:
+        if not await self._withdrawn(held) and held.inventory.whole and not held.closing:
             self._emit(Whole(held.info_hash))
+
+    async def _withdrawn(self, held: Held) -> bool:
+        """A piece is called finished before it is on disk: take back those whose writing failed; tell whether any."""
+        pieces = await self._pieces_of(held)
+        if held.closing or all(pieces[k] for k, here in enumerate(held.inventory.have) if here):
+            return False
+        held.inventory.replace(bytearray(a and b for a, b in zip(held.inventory.have, pieces, strict=True)))
+        if viewing := self._viewings.get(held.info_hash):
+            viewing.lost()
+        return True
+
+    async def _pieces_of(self, held: Held) -> bytearray:
+        """Return libtorrent's own view, one byte a piece."""
+        status = await self.in_thread(functools.partial(held.handle.status, lt.torrent_handle.query_pieces))
+        pieces = bytearray(status.pieces)[: len(held.inventory.have)]
+        if not pieces and status.is_seeding:
+            return bytearray(b"\x01" * len(held.inventory.have))
+        return pieces + bytearray(len(held.inventory.have) - len(pieces))
 
     async def _read_everything_again(self) -> None:
         """libtorrent dropped alerts: ask for every torrent's pieces."""
         for held in list(self._held.values()):
             if not held.inventory.whole and not held.closing:
-                status = await self.in_thread(functools.partial(held.handle.status, lt.torrent_handle.query_pieces))
-                for piece, here in enumerate(status.pieces):
+                for piece, here in enumerate(await self._pieces_of(held)):
                     if here:
                         self._watching.gained(held, piece)
 

@@ -1,9 +1,9 @@
 """Who got and who gave: this module counts payload bytes by torrent and class, and loses none.
 
 libtorrent counts per peer connection and per torrent, not per class. The bytes of each connection that is seen are
-given to its class; what a torrent's own total says beyond that (connections that came and went between two looks)
-goes to the classes in proportion to what was just seen there, or to the internet where nothing was, so that a budget
-errs on the safe side.
+given to its class. What a torrent's own total says beyond that was carried by connections that ended between two looks:
+it goes to their classes, else to the classes in proportion to what was seen there, else to the internet, so that a
+budget errs on the safe side.
 """
 
 import ipaddress
@@ -52,6 +52,7 @@ class _Account:
     spent_down: dict[TrafficClass, int] = field(default_factory=dict)
     last_up: dict[TrafficClass, int] = field(default_factory=dict)
     last_down: dict[TrafficClass, int] = field(default_factory=dict)
+    ended: dict[TrafficClass, int] = field(default_factory=dict)
 
 
 class Traffic:
@@ -70,10 +71,18 @@ class Traffic:
         """Account for a torrent's totals since it was added, of which ``peers`` are the connections of this moment."""
         account = self._accounts.setdefault(info_hash, _Account())
         ups, downs = self._seen(account, peers)
-        _settle(account.spent_up, ups or account.last_up, ups, up - account.up)
-        _settle(account.spent_down, downs or account.last_down, downs, down - account.down)
+        ended_up: dict[TrafficClass, int] = {c: n for c, n in account.ended.items() if c is not TrafficClass.ORIGINS}
+        _settle(account.spent_up, ended_up or ups or account.last_up, ups, up - account.up)
+        _settle(account.spent_down, account.ended or downs or account.last_down, downs, down - account.down)
+        account.ended = {}
         account.up, account.down = max(up, account.up), max(down, account.down)
         account.last_up, account.last_down = ups or account.last_up, downs or account.last_down
+
+    def ended(self, info_hash: InfoHash, host: str, *, web_seed: bool) -> None:
+        """A connection is over: what it carried since it was last looked at is told by the torrent's total alone."""
+        account = self._accounts.setdefault(info_hash, _Account())
+        traffic = TrafficClass.ORIGINS if web_seed else _PEERS[self.lan.holds(host)]
+        account.ended[traffic] = account.ended.get(traffic, 0) + 1
 
     def _seen(
         self, account: _Account, peers: Iterable[PeerTotals]

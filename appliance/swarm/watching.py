@@ -33,10 +33,12 @@ class Watching:
         moved: Callable[[list[Held]], None],
         emit: Callable[[SwarmEvent], None],
         became_whole: Callable[[Held], None],
+        faulted: Callable[[Held], None],
         dropped: Callable[[], None],
     ) -> None:
         self._held, self._viewings, self._answers, self._traffic = held, viewings, answers, traffic
-        self._moved, self._emit, self._became_whole, self._dropped = moved, emit, became_whole, dropped
+        self._moved, self._emit, self._became_whole = moved, emit, became_whole
+        self._faulted, self._dropped = faulted, dropped
 
     def handlers(self) -> dict[type, Callable[[Any], None]]:
         return {
@@ -49,6 +51,7 @@ class Watching:
             lt.read_piece_alert: self._piece_read,
             lt.piece_finished_alert: self._piece_finished,
             lt.state_update_alert: self._state_update,
+            lt.peer_disconnected_alert: self._disconnected,
             lt.torrent_error_alert: self._torrent_error,
             lt.file_error_alert: self._file_error,
             lt.alerts_dropped_alert: lambda _: self._dropped(),
@@ -86,6 +89,10 @@ class Watching:
             self._moved(moved)
         self._answers.give(None, "updated")
 
+    def _disconnected(self, alert: Any) -> None:
+        if (held := self._held.get(info_hash_of(alert))) and held.started:
+            self._traffic.ended(held.info_hash, alert.ip[0], web_seed=held.is_web_seed(*alert.ip))
+
     def _torrent_error(self, alert: Any) -> None:
         self._fault(info_hash_of(alert), alert.error, alert.message())
 
@@ -100,3 +107,4 @@ class Watching:
         held.fault, held.disk_full = message, error.value() in _NO_ROOM
         held.handle.pause()
         self._emit(Fault(info_hash, message, held.disk_full))
+        self._faulted(held)

@@ -47,9 +47,12 @@ class Content:
     meta: TorrentMeta
 
     @classmethod
-    def of(cls, files: Mapping[str, bytes], *, piece: int = 16 * KIB, name: str = "", **outer: object) -> "Content":
-        info = info_of(files, piece, name or next(iter(files)))
-        return cls(files, parse_torrent(bencode({"info": info, **outer}), allow_private=True))
+    def of(
+        cls, files: Mapping[str, bytes], *, piece: int = 16 * KIB, name: str = "", private: bool = False
+    ) -> "Content":
+        """``private`` keeps peers from telling each other of further peers."""
+        info = info_of(files, piece, name or next(iter(files))) | ({"private": 1} if private else {})
+        return cls(files, parse_torrent(bencode({"info": info}), allow_private=True))
 
     @property
     def whole(self) -> bytes:

@@ -14,7 +14,7 @@ import httpx
 
 from appliance.errors import Unreachable
 from appliance.swarm.options import SwarmOptions
-from appliance.swarm.port import PieceArrived, RangeReader, TorrentSpec
+from appliance.swarm.port import PieceArrived, RangeReader, TorrentMeta, TorrentSpec
 from appliance.swarm.session import LibtorrentSwarm
 from appliance.swarm.torrent import parse_torrent
 
@@ -32,8 +32,7 @@ def range_reader(client: httpx.AsyncClient, url: str) -> RangeReader:
     return read
 
 
-async def play(job: dict[str, Any]) -> dict[str, Any]:
-    meta = parse_torrent(Path(job["torrent"]).read_bytes(), allow_private=True)
+async def play(job: dict[str, Any], meta: TorrentMeta) -> dict[str, Any]:
     options = SwarmOptions(
         resume_dir=Path(job["folder"]) / "resume",
         interfaces=(job["listen"],),
@@ -44,41 +43,41 @@ async def play(job: dict[str, Any]) -> dict[str, Any]:
         allow_private=True,
         extra=job.get("extra", {}),
     )
-    async with httpx.AsyncClient(timeout=20, limits=httpx.Limits(max_connections=2)) as client:
-        async with LibtorrentSwarm(options) as swarm:
-            window = range_reader(client, job["window"]) if job.get("window") else None
-            await asyncio.sleep(job.get("settle", 0.3))
-            begun = time.monotonic()
-            spec = TorrentSpec(
-                meta,
-                Path(job["folder"]) / "media",
-                ("video.mp4",),
-                web_seeds=tuple(job.get("web_seeds", ())),
-                trackers=tuple(job.get("trackers", ())),
-                window=window,
+    limits = httpx.Limits(max_connections=2)
+    async with httpx.AsyncClient(timeout=20, limits=limits) as client, LibtorrentSwarm(options) as swarm:
+        window = range_reader(client, job["window"]) if job.get("window") else None
+        await asyncio.sleep(job.get("settle", 0.3))
+        begun = time.monotonic()
+        spec = TorrentSpec(
+            meta,
+            Path(job["folder"]) / "media",
+            ("video.mp4",),
+            web_seeds=tuple(job.get("web_seeds", ())),
+            trackers=tuple(job.get("trackers", ())),
+            window=window,
+        )
+        trace: list[tuple[float, int]] = []
+        swarm.subscribe(
+            lambda e: (
+                trace.append((round(time.monotonic() - begun, 2), e.piece)) if isinstance(e, PieceArrived) else None
             )
-            trace: list[tuple[float, int]] = []
-            swarm.subscribe(
-                lambda e: (
-                    trace.append((round(time.monotonic() - begun, 2), e.piece)) if isinstance(e, PieceArrived) else None
-                )
-            )
-            await swarm.add(spec, sequential=True)
-            await swarm.start(meta.info_hash)
-            reader = await swarm.reader(meta.info_hash, 0)
-            await _read(reader, 0, job["segment"])
-            start = time.monotonic() - begun
-            await _read_on(reader, job["segment"], job.get("watch", 4.0))
-            begun = time.monotonic()
-            await _read(reader, job["seek"], job["segment"])
-            seek = time.monotonic() - begun
-            await reader.close()
-            await swarm.stop(meta.info_hash)
-            await asyncio.sleep(1.2)
-            down = sum(flow.down for flow in swarm.drain())
-            status = swarm.status(meta.info_hash)
-            assert status
-            return {"start": start, "seek": seek, "done": status.done, "payload": down, "trace": trace}
+        )
+        await swarm.add(spec, sequential=True)
+        await swarm.start(meta.info_hash)
+        reader = await swarm.reader(meta.info_hash, 0)
+        await _read(reader, 0, job["segment"])
+        start = time.monotonic() - begun
+        await _read_on(reader, job["segment"], job.get("watch", 4.0))
+        begun = time.monotonic()
+        await _read(reader, job["seek"], job["segment"])
+        seek = time.monotonic() - begun
+        await reader.close()
+        await swarm.stop(meta.info_hash)
+        await asyncio.sleep(1.2)
+        down = sum(flow.down for flow in swarm.drain())
+        status = swarm.status(meta.info_hash)
+        assert status
+        return {"start": start, "seek": seek, "done": status.done, "payload": down, "trace": trace}
 
 
 async def _read(reader: Any, offset: int, length: int) -> None:
@@ -99,4 +98,5 @@ async def _read_on(reader: Any, offset: int, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(play(json.loads(sys.argv[1])))))
+    told = json.loads(sys.argv[1])
+    print(json.dumps(asyncio.run(play(told, parse_torrent(Path(told["torrent"]).read_bytes(), allow_private=True)))))
