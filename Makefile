@@ -42,10 +42,9 @@ trial: .make/dev .make/package .make/web .make/tools
 	@$(BIN)/python -m pytest $(T)
 
 check: .make/dev .make/package
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+	@failed=; for tool in "ruff check ." "ruff format --check ." mypy lint-imports; do \
+		echo "--- $$tool"; $(BIN)/$$tool || failed="$$failed $${tool%% *}"; done; \
+	test -z "$$failed" || { echo "Not in order:$$failed"; exit 1; }
 
 bench: .make/dev .make/package .make/web .make/tools
 	@$(BIN)/python -m tests.bench $(ARGS)
@@ -68,9 +67,9 @@ $(BIN)/python:
 	@test -n "$(PYTHON)" || { \
 		echo "Seedkeep needs Python 3.11, 3.12 or 3.13 that can make virtual environments."; \
 		echo "On Debian, Ubuntu and Raspberry Pi OS:  sudo apt install python3-venv"; \
-		echo "Found: $$(python3 --version 2>&1 || echo 'no python3')"; exit 1; }
+		echo "Found: $$(command -v python3 >/dev/null && python3 --version || echo 'no python3')"; exit 1; }
 	@echo "Making a virtual environment with $(PYTHON) …"
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 .make/run: requirements/run.txt requirements/build.txt | $(BIN)/python
 	@mkdir -p .make
