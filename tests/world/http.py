@@ -5,6 +5,7 @@ import os
 import socket
 import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -121,7 +122,7 @@ class Server:
     """
 
     def __init__(self, answer: Callable[[Request], Reply], host: str, ports: tuple[int, ...]) -> None:
-        self._answer = answer
+        self._answers = answer
         self._sockets = [_listening(host, port) for port in ports]
         self._loop = asyncio.new_event_loop()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -162,6 +163,13 @@ class Server:
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
             self._loop.run_until_complete(asyncio.sleep(0.005))
             self._loop.close()
+
+    def _answer(self, request: Request) -> Reply:
+        try:
+            return self._answers(request)
+        except Exception:  # noqa: BLE001 - a mistake in the world of tests, which should be seen
+            traceback.print_exc()
+            return Reply(500, {"Content-Type": "text/plain"}, b"the test's own origin failed")
 
     def _door(self, door: int) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]:
         def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -154,7 +154,7 @@ class Origin:
                 likes=0,
                 channel=self._channel(channel),
             )
-            video = Published(made, self.base_url, facts, torrents)
+            video = Published(made, self.base_url, facts, torrents, lock=self._lock)
             self._catalogue.publish(channel, video)
         return video
 

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import threading
 import uuid as uuids
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -58,7 +59,8 @@ def _static_headers(content_type: str, tag: str, for_ever: bool) -> dict[str, st
 class Published:
     """One video at the origin. Its methods are what its owner may do; each changes names as PeerTube does.
 
-    ``base`` is ``http://host:port``. Times move by a second with each change.
+    ``base`` is ``http://host:port``; ``lock`` is held while it changes and while it answers. Times
+    move by a second with each change.
     """
 
     made: Made
@@ -68,6 +70,7 @@ class Published:
     listed: bool = True
     gone: str = ""
     captions: dict[str, str] = field(default_factory=dict)
+    lock: threading.RLock = field(default_factory=threading.RLock)
     _names: dict[str, str] = field(default_factory=dict)
     _torrents: dict[str, bytes] = field(default_factory=dict)
 
@@ -79,41 +82,49 @@ class Published:
 
     def rename(self, title: str) -> None:
         """Give it another title: new torrents, info-hashes and torrent addresses; the same bytes."""
-        self._touch(title=title)
-        self._retitle()
+        with self.lock:
+            self._touch(title=title)
+            self._retitle()
 
     def caption(self, language: str = "en") -> None:
         """Add a caption: a new master playlist and hash list; the listing does not change."""
-        self.captions[language] = f"{uuids.uuid4()}-{language}"
-        self._regenerate()
+        with self.lock:
+            self.captions[language] = f"{uuids.uuid4()}-{language}"
+            self._regenerate()
 
     def watched(self, views: int) -> None:
         """Set its views."""
-        self.facts = replace(self.facts, views=views)
+        with self.lock:
+            self.facts = replace(self.facts, views=views)
 
     def process(self) -> None:
         """Begin to replace its file: not listed, state 2, nothing to play."""
-        self.listed = False
-        self._touch(state=2)
+        with self.lock:
+            self.listed = False
+            self._touch(state=2)
 
     def replace_by(self, made: Made) -> None:
         """Replace its file: same uuid, all files new."""
-        self.made, self.listed = made, True
-        self._touch(state=1, duration=made.recipe.seconds)
-        self.facts = replace(self.facts, replaced_at=self.facts.updated_at)
-        self._regenerate()
-        self._retitle()
+        with self.lock:
+            self.made, self.listed = made, True
+            self._touch(state=1, duration=made.recipe.seconds)
+            self.facts = replace(self.facts, replaced_at=self.facts.updated_at)
+            self._regenerate()
+            self._retitle()
 
     def make_private(self) -> None:
         """Hide it: 401, its files 404, its captions still there."""
-        self.gone, self.listed = "private", False
+        with self.lock:
+            self.gone, self.listed = "private", False
 
     def make_public(self) -> None:
-        self.gone, self.listed = "", True
+        with self.lock:
+            self.gone, self.listed = "", True
 
     def delete(self) -> None:
         """Delete it: 404 everywhere."""
-        self.gone, self.listed = "deleted", False
+        with self.lock:
+            self.gone, self.listed = "deleted", False
 
     def _touch(self, **changes: object) -> None:
         moved = self.facts.updated_at + timedelta(seconds=1)
