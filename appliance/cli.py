@@ -31,6 +31,11 @@ class Service:
         """Return the decoded answer; a problem document becomes an error with its own sentence."""
         import httpx
 
+        if not _is_running(self._data):
+            raise NotRunning(
+                f"No service is running with the data folder {self._data}.",
+                hint="Start it with `seedkeep run`, or name its folder with --data.",
+            )
         try:
             url = json.loads((self._data / "service.json").read_text(encoding="utf-8"))["url"]
             token = (self._data / "cli.token").read_text(encoding="utf-8").strip()
@@ -40,10 +45,7 @@ class Service:
                 hint="Run this as that user, for example with sudo -u seedkeep.",
             ) from error
         except (OSError, ValueError, KeyError) as error:
-            raise NotRunning(
-                f"No service is running with the data folder {self._data}.",
-                hint="Start it with `seedkeep run`, or name its folder with --data.",
-            ) from error
+            raise NotRunning("The service is still starting.", hint="Try again in a moment.") from error
         try:
             answer = httpx.request(
                 method,
@@ -57,6 +59,25 @@ class Service:
         except httpx.TransportError as error:
             raise NotRunning("The service does not answer.", hint="Its log may say why.") from error
         return _opened(answer.status_code, answer.content)
+
+
+def _is_running(data: Path) -> bool:
+    """Tell whether a service holds the data folder. Raises BadInput where only another user may look."""
+    import fcntl
+
+    try:
+        with open(data / "lock", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except PermissionError as error:
+        raise BadInput(
+            f"Only the user that runs the service may look into {data}.",
+            hint="Run this as that user, for example with sudo -u seedkeep.",
+        ) from error
+    except OSError:
+        return False
+    return False
 
 
 def _opened(status: int, content: bytes) -> Any:
@@ -81,7 +102,9 @@ def run(args: argparse.Namespace) -> int:
     import logging
 
     from appliance import book
+    from appliance.host import process
 
+    process.settle()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     for noisy in ("apscheduler", "httpx", "httpcore"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
@@ -160,12 +183,11 @@ def plan(args: argparse.Namespace) -> int:
     if args.json:
         _print(args, answer, "")
         return DONE
-    lines = [line for part in ("going", "coming", "kept", "skipped") for line in answer[part]["items"]]
+    lines = answer["items"]
     for line in lines:
-        decision = line["decision"]
-        print(f"{decision['state']:8} {_size(decision['size']):>9}  {line['title']}")
+        print(f"{line['word']:8} {_size(line['size']):>9}  {line['title']}")
         if args.explain:
-            for reason in decision["reasons"]:
+            for reason in line["reasons"]:
                 print(f"{'':20}{reason['text']}")
     if not lines:
         print("Nothing to decide yet: follow a channel first.")
@@ -273,8 +295,8 @@ def restore(args: argparse.Namespace) -> int:
     if args.dry_run:
         _print(args, {"file": str(args.file), "channels": found.channels, "videos": found.videos}, text)
         return DONE
-    if (_data(args) / "service.json").exists():
-        raise BadInput("The service seems to be running.", hint="Stop it first.")
+    if _is_running(_data(args)):
+        raise BadInput("The service is running.", hint="Stop it first.")
     kept = copies.restore(args.file, _data(args) / "catalogue.db")
     _print(args, {"kept": str(kept)}, text + (f" The catalogue before is {kept}." if kept else ""))
     return DONE
@@ -383,25 +405,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser().parse_args(arguments)
     try:
         return int(args.function(args))
-    except NotRunning as error:
-        return _fail(error, NOT_RUNNING)
-    except SchemaTooNew as error:
-        return _fail(error, TOO_NEW)
-    except BadInput as error:
-        return _fail(error, USAGE)
     except SeedkeepError as error:
-        return _fail(error, FAILED)
+        return _fail(error)
     except BaseExceptionGroup as several:
-        first = several.exceptions[0]
-        if isinstance(first, SeedkeepError):
-            return _fail(first, USAGE if isinstance(first, BadInput) else FAILED)
-        raise
-    except BrokenPipeError:
-        return FAILED
-    except KeyboardInterrupt:
+        if (first := _first(several)) is None:
+            raise
+        return _fail(first)
+    except (BrokenPipeError, KeyboardInterrupt):
         return FAILED
 
 
-def _fail(error: SeedkeepError, code: int) -> int:
+def _first(several: BaseExceptionGroup[BaseException]) -> SeedkeepError | None:
+    """Return the error of ours that ended a group of tasks, None where one was not of ours."""
+    leaves: list[BaseException] = []
+    waiting: list[BaseException] = [several]
+    while waiting:
+        error = waiting.pop()
+        if isinstance(error, BaseExceptionGroup):
+            waiting.extend(error.exceptions)
+        else:
+            leaves.append(error)
+    ours = [error for error in leaves if isinstance(error, SeedkeepError)]
+    return ours[0] if len(ours) == len(leaves) else None
+
+
+def _code(error: SeedkeepError) -> int:
+    match error:
+        case NotRunning():
+            return NOT_RUNNING
+        case SchemaTooNew():
+            return TOO_NEW
+        case BadInput():
+            return USAGE
+        case _:
+            return FAILED
+
+
+def _fail(error: SeedkeepError) -> int:
     print(f"seedkeep: {error.message}" + (f"\n  {error.hint}" if error.hint else ""), file=sys.stderr)
-    return code
+    return _code(error)

@@ -88,6 +88,10 @@ class Keeping(Protocol):
         """Return the library's disk as it is now. Raises LibraryMissing."""
         ...
 
+    async def scrub(self) -> int:
+        """Have everything that is pinned hashed again; return how many videos that is."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Activity:

@@ -61,7 +61,7 @@ class Planner:
     async def keep_planning(self) -> None:
         """Plan at each change of what a plan weighs, until cancelled."""
         end = self._store.listen(self._changed)
-        self._leases.listen(lambda _: self.wake())
+        end_leases = self._leases.listen(lambda _: self.wake())
         self._wake.set()
         try:
             while True:
@@ -80,6 +80,7 @@ class Planner:
                 await self._clock.sleep(_BREATH)
         finally:
             end()
+            end_leases()
 
     def _changed(self, marks: Touched) -> None:
         if any(kind in _STIRRING for kind, _ in marks):

@@ -46,6 +46,7 @@ class Tender:
         self._rates: dict[TrafficClass, tuple[int, int]] = {}
         self._known: dict[InfoHash, tuple[VideoId, RenditionName]] = {}
         self._named = 0
+        self._player_waits = False
         self._in_force: Limits | None = None
 
     @property
@@ -71,8 +72,12 @@ class Tender:
 
     async def pace_player(self, is_lan: bool, count: int) -> None:
         """Wait until a player may have ``count`` bytes more. Players on the LAN never wait."""
-        if not is_lan:
-            await self._players.take(count)
+        if is_lan:
+            return
+        if self._in_force is not None and self._in_force.players_up == 0:
+            self._player_waits = True
+            await self._hand_out()
+        await self._players.take(count)
 
     def count_origin(self, _origin: Origin, count: int) -> None:
         """``count`` bytes came over HTTP; those that ``count_fetched`` named a rendition for are not counted twice."""
@@ -114,7 +119,13 @@ class Tender:
             await self._hand_out()
             if now - written >= FLUSH:
                 written = now
-                await self.flush()
+                await self._flush_or_keep()
+
+    async def _flush_or_keep(self) -> None:
+        try:
+            await self.flush()
+        except Exception:  # noqa: BLE001 - the edge of one unit of work: one writing of the ledger
+            _log.exception("the ledger could not be written; it is tried again in a minute")
 
     def _take_counts(self, seconds: float) -> None:
         for flow in self._swarm.drain():
@@ -124,6 +135,7 @@ class Tender:
             video, rendition = owner or (NO_VIDEO, NO_RENDITION)
             self._add(video, rendition, flow.traffic, flow.up, flow.down)
         second, self._second = self._second, {}
+        self._player_waits = False
         self._rates = {c: (round(n[0] / seconds), round(n[1] / seconds)) for c, n in second.items()}
 
     async def _hand_out(self) -> None:
@@ -132,6 +144,7 @@ class Tender:
             players_up=self._rates.get(TrafficClass.WAN_PLAYERS, (0, 0))[0],
             origins_down=self._fetcher.received_rate(),
             swarm_down=swarm_down,
+            player_waits=self._player_waits,
         )
         now = limits(self._budget, use)
         if now == self._in_force:

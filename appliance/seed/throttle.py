@@ -12,11 +12,12 @@ _LEAST_SHARE = 10
 @dataclass(frozen=True, slots=True)
 class Use:
     """What each spender used in the last second, bytes/s: players outside the LAN (up), HTTP from origins (down), the
-    swarm's internet peers (down)."""
+    swarm's internet peers (down). ``player_waits``: such a player has just come and has no share yet."""
 
     players_up: int = 0
     origins_down: int = 0
     swarm_down: int = 0
+    player_waits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,20 +30,44 @@ class Limits:
 
 
 def limits(budget: Budget, use: Use) -> Limits:
-    """Split the purse: players outside the LAN come before peers, origins and the swarm share what may come down."""
+    """Split the purse: shares of one direction never come to more than it.
+
+    Players outside the LAN come before peers and have nothing while there are none (the swarm then has it all).
+    Origins and the swarm share what may come down by what each uses, half and half where both would take it all.
+    """
+    players, swarm_up = _players_first(budget.upload, use)
+    origins, swarm_down = _shared(budget.download, use.origins_down, use.swarm_down)
     return Limits(
-        swarm=Budget(
-            upload=_rest(budget.upload, use.players_up),
-            download=_rest(budget.download, use.origins_down),
-            lan_upload=budget.lan_upload,
-            lan_download=budget.lan_download,
-        ),
-        origins_down=_rest(budget.download, use.swarm_down),
-        players_up=budget.upload,
+        swarm=Budget(swarm_up, swarm_down, budget.lan_upload, budget.lan_download),
+        origins_down=origins,
+        players_up=players,
     )
 
 
-def _rest(whole: BytesPerSecond | None, used: int) -> BytesPerSecond | None:
+_Share = BytesPerSecond | None
+
+
+def _least(whole: int) -> int:
+    return -(-whole // _LEAST_SHARE)
+
+
+def _players_first(whole: _Share, use: Use) -> tuple[_Share, _Share]:
     if whole is None:
-        return None
-    return BytesPerSecond(max(whole - used, whole // _LEAST_SHARE))
+        return None, None
+    if use.players_up <= 0 and not use.player_waits:
+        return BytesPerSecond(0), whole
+    least = _least(whole)
+    players = max(min(2 * use.players_up, whole - least), min(least, whole))
+    return BytesPerSecond(players), BytesPerSecond(whole - players)
+
+
+def _shared(whole: _Share, one_used: int, other_used: int) -> tuple[_Share, _Share]:
+    """Return two shares that come to ``whole``: each grows to twice what it used, and has a tenth at least."""
+    if whole is None:
+        return None, None
+    least = _least(whole)
+    one, other = max(least, 2 * one_used), max(least, 2 * other_used)
+    if one + other > whole:
+        one = max(whole - other, min(one, whole // 2))
+    one = min(max(one, min(least, whole)), whole)
+    return BytesPerSecond(one), BytesPerSecond(whole - one)

@@ -159,6 +159,9 @@ class StandInPlanning:
 class StandInKeeping:
     def wake(self) -> None: ...
 
+    async def scrub(self) -> int:
+        return 7
+
     async def disk(self) -> Disk:
         return Disk(ByteCount(10**12), ByteCount(6 * 10**11), ByteCount(5 * 10**10), ByteCount(3 * 10**11))
 
