@@ -12,6 +12,7 @@ import os
 import secrets
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from appliance.domain.units import ByteCount, Origin, RenditionName, VideoId
 from appliance.errors import BadInput
 from appliance.follow.follower import Follower
 from appliance.front import Book, Ledger, budget_of
+from appliance.host import process
 from appliance.host.systemd import Systemd
 from appliance.lan.interfaces import Household, household, is_loopback
 from appliance.lan.mdns import Announcement, Mdns
@@ -55,8 +57,10 @@ from web.services import Health, Services
 
 _log = logging.getLogger("seedkeep")
 
-GRACE_SECONDS = 3
+GRACE_SECONDS = 2
 """How long a stopping server waits for open answers."""
+
+_LOCK_TRIES = 10
 
 _chance = secrets.SystemRandom().random
 
@@ -331,7 +335,7 @@ async def run(start: Start) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
-        await asyncio.to_thread(data.mkdir, parents=True, exist_ok=True)
+        await asyncio.to_thread(_make, data)
         stack.enter_context(await asyncio.to_thread(_locked, data))
         store = await stack.enter_async_context(Store(data / "catalogue.db"))
         holder: list[House] = []
@@ -356,7 +360,7 @@ async def run(start: Start) -> None:
 
 
 async def _serve(house: House, listener: socket.socket, stop: asyncio.Event) -> None:
-    port = house.port = listener.getsockname()[1]
+    house.port = listener.getsockname()[1]
     config = uvicorn.Config(
         house.web,
         log_config=None,
@@ -371,6 +375,14 @@ async def _serve(house: House, listener: socket.socket, stop: asyncio.Event) -> 
     )
     server = _Server(config)
     service = Systemd(os.environ)
+    try:
+        await _work(house, server, service, listener, stop)
+    finally:
+        await house.tender.close()
+        await asyncio.to_thread((house.data / "service.json").unlink, missing_ok=True)
+
+
+async def _work(house: House, server: _Server, service: Systemd, listener: socket.socket, stop: asyncio.Event) -> None:
     async with asyncio.TaskGroup() as group:
         serving = group.create_task(server.serve(sockets=[listener]), name="web")
         tasks = [
@@ -378,11 +390,12 @@ async def _serve(house: House, listener: socket.socket, stop: asyncio.Event) -> 
             group.create_task(house.keeper.run(), name="keeper"),
             group.create_task(house.planner.keep_planning(), name="planner"),
             group.create_task(house.follower.run(), name="follower"),
-            group.create_task(house.announce(port), name="mdns"),
+            group.create_task(house.announce(house.port), name="mdns"),
             group.create_task(_beat(service), name="watchdog"),
         ]
         await server.listening.wait()
-        await asyncio.to_thread(_tell_where, house, port)
+        await asyncio.to_thread(_tell_where, house, house.port)
+        process.freeze()
         service.ready()
         await stop.wait()
         service.stopping()
@@ -394,8 +407,6 @@ async def _serve(house: House, listener: socket.socket, stop: asyncio.Event) -> 
             task.cancel()
         await house.shelf.close()
         await asyncio.gather(*tasks, return_exceptions=True)
-    await house.tender.close()
-    await asyncio.to_thread((house.data / "service.json").unlink, missing_ok=True)
 
 
 async def _beat(service: Systemd) -> None:
@@ -415,18 +426,35 @@ def _tell_where(house: House, port: int) -> None:
         _log.info("To set a password, open the dashboard and enter this one-time code: %s", house.setup_code)
 
 
+def _make(data: Path) -> None:
+    """Make the data folder, and find out whether it can be written to. Raises BadInput."""
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        (data / "lock").touch()
+    except OSError as error:
+        raise BadInput(
+            f"The data folder {data} cannot be written to: {error.strerror}.",
+            hint="Give another one with --data, or mend its permissions.",
+            field="data_dir",
+        ) from error
+
+
 @contextlib.contextmanager
 def _locked(data: Path) -> Any:
     """Hold the data folder against a second process. Raises BadInput."""
     import fcntl
 
     with open(data / "lock", "w", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        for _ in range(_LOCK_TRIES):
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                time.sleep(0.05)  # the command line may just be looking whether we run
+        else:
             raise BadInput(
                 f"Another Seedkeep is running with the data folder {data}.",
                 hint="Stop it first, or give this one another folder with --data.",
                 field="data_dir",
-            ) from error
+            )
         yield
