@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -415,7 +416,7 @@ def mutated(draw: st.DrawFn, path: str) -> bytes:
             for key in place[:-1]:
                 target = target[key]
             if draw(st.booleans()):
-                target[place[-1]] = draw(nasty)
+                target[place[-1]] = deepcopy(draw(nasty))
             else:
                 del target[place[-1]]
         except (KeyError, IndexError, TypeError):
