@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import msgspec
 from sqlalchemy.dialects.sqlite import insert
 from sqlmodel import Session, col, delete, func, select, update
 
@@ -17,6 +18,9 @@ from appliance.store.engine import touched
 from appliance.store.tables import DecisionRow, ListedRow, ObservationRow, PinRow, RenditionRow, VideoRow
 
 OBSERVE_AT_MOST_EVERY = timedelta(minutes=20)
+TOUCHED_RESTS = timedelta(hours=6)
+"""How long a known detail rests where only the time of its last change moved."""
+
 COPIES_TRUST = timedelta(days=2)
 """How long an origin that showed a video counts as one live copy of it."""
 
@@ -38,6 +42,18 @@ def fold(text: str) -> str:
 def _fingerprint(summary: VideoSummary) -> str:
     """What of a listing element calls for a new look at the detail when it changes: not the counters."""
     return pack((summary.title, summary.updated_at, summary.duration, summary.is_live, summary.thumbnail_url))
+
+
+def _next_detail(row: VideoRow, mark: str) -> datetime | None:
+    """Return when the detail of a changed element may be asked for; None: now.
+
+    ``updated_at`` moves with every view (PeerTube), so where nothing else changed a known detail may rest a while.
+    """
+    if row.detail_at is None or not row.fingerprint:
+        return None
+    before, after = msgspec.json.decode(row.fingerprint), msgspec.json.decode(mark)
+    before[1] = after[1] = None
+    return row.detail_at + TOUCHED_RESTS if before == after else None
 
 
 def _fill(row: VideoRow, s: VideoSummary) -> None:
@@ -100,7 +116,8 @@ def put_page(
         if row.fingerprint != mark:
             if row.fingerprint:
                 changed.append(s.id)
-            row.fingerprint, row.detail_due, row.detail_next = mark, not s.is_live, None
+            row.detail_due, row.detail_next = not s.is_live, _next_detail(row, mark)
+            row.fingerprint = mark
             _fill(row, s)
             touched(session, "video", s.id)
         if row.upstream in (Upstream.GONE.value, Upstream.HIDDEN.value):

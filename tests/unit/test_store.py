@@ -94,6 +94,17 @@ async def test_a_changed_title_makes_the_detail_due_and_a_changed_counter_does_n
     assert await store.read(videos.details_wanted, HOST, NOW, 10) == (summary(0).id,)
 
 
+async def test_a_detail_rests_while_only_the_time_of_change_moves_and_not_when_it_never_came(store: Store) -> None:
+    channel = await followed(store, 2)
+    detail = VideoDetail(summary(0), Upstream.PUBLISHED, (rendition(),))
+    await store.write(videos.put_detail, detail, "e", NOW)
+    page = tuple(summary(n, updated_at=NOW) for n in range(2))
+    await store.write(videos.put_page, channel, page, NOW, 2)
+    assert await store.read(videos.details_wanted, HOST, NOW, 10) == (summary(1).id,)
+    later = NOW + videos.TOUCHED_RESTS
+    assert set(await store.read(videos.details_wanted, HOST, later, 10)) == {summary(0).id, summary(1).id}
+
+
 async def test_what_a_whole_listing_no_longer_names_is_absent_and_its_detail_due(store: Store) -> None:
     channel = await followed(store, 3)
     for n in range(3):
