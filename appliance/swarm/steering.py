@@ -25,6 +25,7 @@ STARVING_PIECES = 2
 SWARM_PATIENCE = 0.9
 ORIGIN_ALONE = 2.5
 LINGER = 30.0
+SLOW = 20_000
 _OPEN_NEXT_AT = 0.6
 _LOOK = 32
 _QUICK_ENOUGH = 0.6
@@ -64,6 +65,7 @@ class Steering:
         self._ghost: Place | None = None
         self._near: tuple[int, ...] | None = None
         self._sought = False
+        self._slow = False
         self._helping_since: float | None = None
         self._hungry_since: float | None = None
         self._last_arrival: float | None = None
@@ -158,13 +160,27 @@ class Steering:
             return
         order = self._order(places)
         helped = self._ask_origin(order, places)
+        theirs = self._origin.owned if self._origin else frozenset()
         if self._origin and helped and self._alone():
             near = tuple(k for k in order if k in self._origin.shared)
         else:
-            theirs = self._origin.owned if self._origin else frozenset()
             near = tuple(k for k in order if k not in theirs)[: self._room()]
+        slow = not near and bool(order)
+        if slow:
+            near = (self._last_missing(),)
         if near != self._near or self._sought:
             self._narrow(near, helped)
+        if slow != self._slow:
+            self._slow = slow
+            held.handle.set_download_limit(SLOW if slow else 0)
+
+    def _last_missing(self) -> int:
+        """Return what to ask the swarm for, slowly, while it should leave the wire to the origin.
+
+        Asking for nothing would make us a peer that only uploads, and seeds hang up on those.
+        """
+        have = self.held.inventory.have
+        return next((k for k in range(len(have) - 1, -1, -1) if not have[k]), 0)
 
     def _alone(self) -> bool:
         since = self._helping_since
@@ -220,12 +236,17 @@ class Steering:
         if not self.held.closing:
             if self._near is not None:
                 self.held.handle.prioritize_pieces([1] * len(self.held.inventory.have))
+            if self._slow:
+                self.held.handle.set_download_limit(0)
             self.held.use_web_seeds(self.held.web_seeds)
+        self._slow = False
         self._near = self._ghost = None
 
     def again(self) -> None:
         """The torrent was handed to libtorrent anew, or its web seeds changed: what it was told is forgotten."""
-        self._near = None
+        if self._slow:
+            self.held.handle.set_download_limit(0)
+        self._near, self._slow = None, False
         self.given.clear()
         self.steer()
 

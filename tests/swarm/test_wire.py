@@ -27,11 +27,11 @@ from tests.world.tracker import Tracker
 class Files:
     """A folder over HTTP, with a tracker at ``/announce``."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, host: str = "127.0.0.1") -> None:
         self.folder, self.tracker = folder, Tracker()
-        self.server = Server(self._answer, "127.0.0.1", (0,))
+        self.server = Server(self._answer, host, (0,))
         self.server.start()
-        self.base = f"http://127.0.0.1:{self.server.ports[0]}"
+        self.base = f"http://{host}:{self.server.ports[0]}"
 
     def _answer(self, request: Request) -> Reply:
         if request.path == "/announce":

@@ -14,7 +14,7 @@ import httpx
 
 from appliance.errors import Unreachable
 from appliance.swarm.options import SwarmOptions
-from appliance.swarm.port import PieceArrived, RangeReader, TorrentMeta, TorrentSpec
+from appliance.swarm.port import RangeReader, TorrentMeta, TorrentSpec
 from appliance.swarm.session import LibtorrentSwarm
 from appliance.swarm.torrent import parse_torrent
 
@@ -56,12 +56,6 @@ async def play(job: dict[str, Any], meta: TorrentMeta) -> dict[str, Any]:
             trackers=tuple(job.get("trackers", ())),
             window=window,
         )
-        trace: list[tuple[float, int]] = []
-        swarm.subscribe(
-            lambda e: (
-                trace.append((round(time.monotonic() - begun, 2), e.piece)) if isinstance(e, PieceArrived) else None
-            )
-        )
         await swarm.add(spec, sequential=True)
         await swarm.start(meta.info_hash)
         reader = await swarm.reader(meta.info_hash, 0)
@@ -72,12 +66,9 @@ async def play(job: dict[str, Any], meta: TorrentMeta) -> dict[str, Any]:
         await _read(reader, job["seek"], job["segment"])
         seek = time.monotonic() - begun
         await reader.close()
-        await swarm.stop(meta.info_hash)
-        await asyncio.sleep(1.2)
-        down = sum(flow.down for flow in swarm.drain())
         status = swarm.status(meta.info_hash)
         assert status
-        return {"start": start, "seek": seek, "done": status.done, "payload": down, "trace": trace}
+        return {"start": start, "seek": seek, "done": status.done}
 
 
 async def _read(reader: Any, offset: int, length: int) -> None:
