@@ -19,7 +19,7 @@ from appliance.domain.shelf import NotPlayable, Playable, PlayableFile, Playable
 from appliance.domain.units import RenditionName, VideoId
 from appliance.errors import DiskError, SeedkeepError
 from appliance.library.layout import is_video_id
-from appliance.serve.exchange import ASGIApp, Exchange, Left, Receive, Scope, Send
+from appliance.serve.exchange import Exchange, Left, Receive, Scope, Send
 from appliance.serve.playlist import caption_playlist, master_playlist, offered_captions, rendition_playlist
 from appliance.serve.ranges import Answer, answer, entity_tag
 from appliance.serve.source import PATIENCE, ArrivingSource, MediaPool, Source
@@ -60,21 +60,30 @@ class _House:
     pool: MediaPool = field(default_factory=MediaPool)
 
 
+class MediaApp:
+    """The ASGI app. Made by ``create_media_app``; ``close`` ends its threads."""
+
+    def __init__(self, house: _House) -> None:
+        self._house = house
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            async with Exchange(scope, receive, send) as exchange:
+                await _guarded(self._house, exchange, scope["path"])
+
+    def close(self) -> None:
+        """Take no further request. Does not wait for reads that hang."""
+        self._house.pool.close()
+
+
 def create_media_app(
     shelf: Shelf, leases: Leases, count: Count, throttle: Throttle, *, patience: float = PATIENCE
-) -> ASGIApp:
+) -> MediaApp:
     """Return the app. ``patience``: seconds to wait for a video to open, and for its next byte.
 
     It reads ``scope["state"]["viewer"]`` (a ``Viewer``); without one the viewer is on the LAN.
     """
-    house = _House(shelf, leases, count, throttle, patience)
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            async with Exchange(scope, receive, send) as exchange:
-                await _guarded(house, exchange, scope["path"])
-
-    return app
+    return MediaApp(_House(shelf, leases, count, throttle, patience))
 
 
 async def _guarded(house: _House, exchange: Exchange, path: str) -> None:
@@ -111,24 +120,7 @@ async def _answered(house: _House, exchange: Exchange, path: str) -> None:
         house.leases.renew(video, exchange.viewer.name)
     closed = NotPlayable("opening", "The video is still being opened.", hint="Try again in a moment.", status=504)
     playable = await exchange.wait_for(house.shelf.playable(video), house.patience, closed)
-    request = _Request(house, exchange, playable)
-    match rest:
-        case ["file", name]:
-            return await request.file(name)
-        case ["captions", name]:
-            return await request.caption(name)
-        case ["master.m3u8"]:
-            return await request.master()
-        case ["thumbnail.jpg"]:
-            return await request.picture(playable.thumbnail)
-        case ["storyboard.jpg"]:
-            return await request.picture(playable.storyboard_file)
-        case [name] if name.endswith(".m3u8"):
-            return await request.rendition_playlist(name.removesuffix(".m3u8"))
-        case [name] if name.endswith(".mp4"):
-            return await request.progressive(name.removesuffix(".mp4"))
-        case _:
-            raise _nothing()
+    await _Request(house, exchange, playable).respond(rest)
 
 
 def _route(path: str) -> tuple[VideoId, list[str]]:
@@ -150,6 +142,26 @@ class _Request:
     house: _House
     exchange: Exchange
     playable: Playable
+
+    async def respond(self, rest: list[str]) -> None:
+        """Answer for what ``rest``, the address below the video's, names. Raises NotPlayable."""
+        match rest:
+            case ["file", name]:
+                return await self.file(name)
+            case ["captions", name]:
+                return await self.caption(name)
+            case ["master.m3u8"]:
+                return await self.master()
+            case ["thumbnail.jpg"]:
+                return await self.picture(self.playable.thumbnail)
+            case ["storyboard.jpg"]:
+                return await self.picture(self.playable.storyboard_file)
+            case [name] if name.endswith(".m3u8"):
+                return await self.rendition_playlist(name.removesuffix(".m3u8"))
+            case [name] if name.endswith(".mp4"):
+                return await self.progressive(name.removesuffix(".mp4"))
+            case _:
+                raise _nothing()
 
     async def master(self) -> None:
         text = await self.house.pool.run(partial(master_playlist, self.playable))

@@ -214,5 +214,8 @@ async def serving(
     shelf: StandInShelf, notes: Notes, *, viewer: Viewer | None = None, patience: float = 30.0
 ) -> AsyncIterator[tuple[str, int]]:
     app = create_media_app(shelf, notes, notes.count, notes.throttle, patience=patience)
-    async with served(seen_as(app, lambda: viewer)) as address:
-        yield address
+    try:
+        async with served(seen_as(app, lambda: viewer)) as address:
+            yield address
+    finally:
+        app.close()
