@@ -112,6 +112,10 @@ def test_a_channel_is_followed_pinned_and_plays_with_the_origin_unplugged(
         assert plays(seen) == dict.fromkeys(ids, True), seen
         assert [s["hls"] for s in seen] == [True, True, True, False]
 
+        listed = [line for line in box.get("/library.m3u").text.splitlines() if line.startswith("http")]
+        assert len(listed) >= 6
+        assert all(box.get(line.removeprefix(box.url)).status_code == 200 for line in listed)
+
         for host in (origin_host, *seeds):
             host.cut()
         seen = watched(viewer, box, *ids, pins["Lighthouse, sound apart"]["video_id"])

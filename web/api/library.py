@@ -23,9 +23,19 @@ async def library(request: AnyRequest) -> Response[str]:
         lines += page.items
         if len(page.items) < _PAGE:
             break
-    entries = [LibraryEntry(v.id, v.title, v.duration, v.channel_title, v.thumbnail_url is not None) for v in lines]
+    entries = [
+        LibraryEntry(v.id, v.title, v.duration, v.channel_title, v.thumbnail_url is not None, _address(v))
+        for v in lines
+    ]
     text = library_m3u(entries, base_address(services, visit(request)))
     return Response(text, media_type="audio/x-mpegurl; charset=utf-8", headers={"cache-control": "no-cache"})
+
+
+def _address(video: VideoLine) -> str:
+    """Return what plays a video: its playlist, or its plain file where it has nothing else."""
+    names = () if video.decision is None else video.decision.renditions
+    plain = [name for name in names if name.endswith("-web")]
+    return f"{plain[0]}.mp4" if plain and len(plain) == len(names) else "master.m3u8"
 
 
 routes = [library]
