@@ -16,7 +16,7 @@ def merged(old: Manifest | None, new: Manifest) -> Manifest:
         return new
     now = {r.name: r for r in new.renditions}
     renditions: list[RenditionRecord] = []
-    superseded = {r.name: r for r in old.superseded}
+    superseded = {r.name: r for r in (*old.superseded, *new.superseded)}
     for fresh in new.renditions:
         before = old.rendition(fresh.name)  # type: ignore[arg-type]
         if before is None:
@@ -39,7 +39,7 @@ def merged(old: Manifest | None, new: Manifest) -> Manifest:
         hashes=new.hashes or old.hashes,
         promised=new.promised or old.promised,
     )
-    forgotten = listed_names(old) - listed_names(kept)
+    forgotten = (listed_names(old) | listed_names(new)) - listed_names(kept)
     return msgspec.structs.replace(kept, others=tuple(sorted({*kept.others, *forgotten})))
 
 

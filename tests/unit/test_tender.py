@@ -1,0 +1,159 @@
+"""The tender: limits handed to every spender, and a ledger that counts each byte once and outlives the process."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from appliance.clock import ManualClock
+from appliance.domain.traffic import Budget, TrafficClass
+from appliance.domain.units import ByteCount, BytesPerSecond, InfoHash, Origin, RenditionName, VideoId
+from appliance.outbound.fetch import Fetcher, OutboundOptions
+from appliance.seed.tender import Tender
+from appliance.store import ledger
+from appliance.store.engine import Store
+from appliance.swarm.fake import FakeSwarm
+from appliance.swarm.port import Flow
+
+START = datetime(2026, 11, 21, 23, 59, tzinfo=UTC)
+DAY = START.date()
+VIDEO, NAME, HASH, HOST = VideoId("v"), RenditionName("720p"), InfoHash("ab" * 20), Origin("tube.example.org")
+PEERS, PLAYERS = TrafficClass.INTERNET_PEERS, TrafficClass.LAN_PLAYERS
+
+
+class Scene:
+    def __init__(self, store: Store, swarm: FakeSwarm, budget: Budget) -> None:
+        self.store, self.swarm, self.clock = store, swarm, ManualClock(START)
+        self.fetcher = Fetcher(OutboundOptions(), self.clock)
+        self.known = {HASH: (VIDEO, NAME)}
+        self.tender = Tender(store, swarm, self.fetcher, self.clock, budget, self.known.get)
+
+    async def seconds(self, count: int) -> None:
+        for _ in range(count):
+            for _ in range(20):
+                await asyncio.sleep(0)
+            self.clock.advance(1)
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    def flow(self, up: int, down: int, traffic: TrafficClass = PEERS) -> None:
+        self.swarm._flows.append(Flow(HASH, traffic, ByteCount(up), ByteCount(down)))
+
+    async def days(self) -> dict[TrafficClass, tuple[ByteCount, ByteCount]]:
+        found = await self.store.read(ledger.days, DAY, DAY + timedelta(days=1))
+        total: dict[TrafficClass, tuple[ByteCount, ByteCount]] = {}
+        for classes in found.values():
+            for traffic, (up, down) in classes.items():
+                before = total.get(traffic, (0, 0))
+                total[traffic] = ByteCount(before[0] + up), ByteCount(before[1] + down)
+        return total
+
+
+@asynccontextmanager
+async def a_scene(folder: Path, budget: Budget | None = None, *, running: bool = True) -> AsyncIterator[Scene]:
+    async with Store(folder / "catalogue.db") as store, FakeSwarm() as swarm:
+        scene = Scene(store, swarm, budget or Budget())
+        task = asyncio.create_task(scene.tender.run()) if running else None
+        try:
+            yield scene
+        finally:
+            if task is not None:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+
+
+async def test_bytes_are_counted_by_class_and_rendition_and_outlive_the_process(tmp_path: Path) -> None:
+    async with a_scene(tmp_path) as scene:
+        scene.flow(1000, 200)
+        scene.flow(50, 0, TrafficClass.LAN_PEERS)
+        scene.tender.count_player(VIDEO, NAME, True, 300)
+        scene.tender.count_player(VIDEO, NAME, False, 40)
+        await scene.seconds(2)
+        await scene.tender.close()
+    async with a_scene(tmp_path) as scene:
+        assert await scene.days() == {
+            PEERS: (1000, 200),
+            TrafficClass.LAN_PEERS: (50, 0),
+            PLAYERS: (300, 0),
+            TrafficClass.WAN_PLAYERS: (40, 0),
+        }
+        assert await scene.store.read(ledger.of_video, VIDEO) == (1390, 200)
+
+
+async def test_what_came_over_http_is_named_and_not_counted_twice(tmp_path: Path) -> None:
+    async with a_scene(tmp_path, running=False) as scene:
+        scene.tender.count_origin(HOST, 500)
+        scene.tender.count_origin(HOST, 1000)
+        scene.tender.count_fetched(VIDEO, NAME, 900)
+        await scene.tender.flush()
+        scene.tender.count_origin(HOST, 100)
+        await scene.tender.flush()
+        scene.tender.count_fetched(VIDEO, NAME, 100)
+        scene.tender.count_origin(HOST, 70)
+        scene.tender.count_origin(HOST, 70)
+        await scene.tender.close()
+        assert (await scene.days())[TrafficClass.ORIGINS] == (0, 1740)
+        assert await scene.store.read(ledger.of_video, VIDEO) == (0, 1000)
+
+
+async def test_the_ledger_is_written_each_minute_and_a_day_ends_at_midnight(tmp_path: Path) -> None:
+    async with a_scene(tmp_path) as scene:
+        scene.flow(10, 0)
+        await scene.seconds(2)
+        written = asyncio.Event()
+        end = scene.store.listen(lambda marks: written.set() if ("ledger", "") in marks else None)
+        await scene.seconds(60)
+        scene.flow(7, 0)
+        await scene.seconds(2)
+        await asyncio.wait_for(written.wait(), 5)
+        end()
+        await scene.tender.close()
+        found = await scene.store.read(ledger.days, DAY, DAY + timedelta(days=1))
+        assert found[DAY][PEERS] == (10, 0)
+        assert found[DAY + timedelta(days=1)][PEERS] == (7, 0)
+
+
+async def test_what_left_with_a_torrent_that_is_gone_is_still_its_videos(tmp_path: Path) -> None:
+    async with a_scene(tmp_path) as scene:
+        scene.flow(5, 0)
+        await scene.seconds(2)
+        scene.known.clear()
+        scene.flow(6, 0)
+        await scene.seconds(2)
+        await scene.tender.close()
+        assert await scene.store.read(ledger.of_video, VIDEO) == (11, 0)
+
+
+async def test_a_ledger_that_cannot_be_written_keeps_its_counts(tmp_path: Path) -> None:
+    async with a_scene(tmp_path, running=False) as scene:
+        scene.tender.count_player(VIDEO, NAME, True, 300)
+        real, scene.tender._store = scene.store, None  # type: ignore[assignment]
+        with suppress(AttributeError):
+            await scene.tender.flush()
+        scene.tender._store = real
+        scene.tender.count_player(VIDEO, NAME, True, 1)
+        await scene.tender.close()
+        assert (await scene.days())[PLAYERS] == (301, 0)
+
+
+async def test_new_limits_are_in_force_at_once(tmp_path: Path) -> None:
+    async with a_scene(tmp_path, Budget(upload=BytesPerSecond(1000))) as scene:
+        await scene.seconds(2)
+        assert scene.swarm.budget.upload == 1000
+        await scene.tender.reconfigure(Budget(upload=BytesPerSecond(77), lan_upload=BytesPerSecond(5)))
+        assert (scene.swarm.budget.upload, scene.swarm.budget.lan_upload) == (77, 5)
+
+
+async def test_a_player_elsewhere_takes_its_share_from_the_swarm_before_its_first_byte(tmp_path: Path) -> None:
+    async with a_scene(tmp_path, Budget(upload=BytesPerSecond(1000))) as scene:
+        await scene.seconds(2)
+        await asyncio.wait_for(scene.tender.pace_player(False, 50), 5)
+        assert scene.swarm.budget.upload == 900
+        await asyncio.wait_for(scene.tender.pace_player(True, 10**9), 5)
+        scene.tender.count_player(VIDEO, NAME, False, 400)
+        await scene.seconds(1)
+        assert scene.swarm.budget.upload == 200
+        await scene.seconds(3)
+        assert scene.swarm.budget.upload == 1000
