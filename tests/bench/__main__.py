@@ -1,0 +1,22 @@
+"""All benchmarks, one after the other: ``python -m tests.bench [media|swarm|house]``. This module only calls them."""
+
+import sys
+
+from tests.bench import bench_house, bench_media, bench_swarm
+
+BENCHES = {"media": bench_media.main, "swarm": lambda: bench_swarm.main([]), "house": bench_house.main}
+
+
+def main(chosen: list[str]) -> int:
+    unknown = [name for name in chosen if name not in BENCHES]
+    if unknown:
+        print(f"There is no benchmark {unknown[0]}: {', '.join(BENCHES)}.", file=sys.stderr)
+        return 2
+    for name in chosen or BENCHES:
+        print(f"== {name}", flush=True)
+        BENCHES[name]()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
