@@ -89,7 +89,7 @@ def _opened(status: int, content: bytes) -> Any:
         return body
     problem = body if isinstance(body, dict) else {}
     message = problem.get("detail") or problem.get("title") or f"The service answered {status}."
-    kind = BadInput if status in (400, 404, 409, 422) else SeedkeepError
+    kind = BadInput if status in (400, 404, 409) else SeedkeepError
     raise kind(str(message), hint=str(problem.get("hint") or ""))
 
 

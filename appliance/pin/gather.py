@@ -27,6 +27,7 @@ from appliance.library.manifest import (
 )
 from appliance.outbound.fetch import Fetcher
 from appliance.outbound.manners import Ask
+from appliance.pin.codecs import own_codecs, sound_codecs
 from appliance.swarm.port import TorrentMeta
 
 MAX_PLAYLIST = 8 * 1024 * 1024
@@ -248,37 +249,16 @@ def _with_variant(part: _Part, rendition: Rendition, master: Master) -> _Part:
     name = part.record.playlist
     variant = master.variants.get(name or "", Variant())
     if not rendition.has_video and master.variants:
-        codecs = _sound_codecs(master)
+        codecs = sound_codecs(master)
         return _Part(_with(part.record, codecs=codecs), part.bytemap, part.meta, part.sides)
     record = _with(
         part.record,
-        codecs=_own_codecs(variant.codecs, rendition),
+        codecs=own_codecs(variant.codecs, rendition),
         width=variant.width or part.record.width,
         height=variant.height or part.record.height,
         fps=variant.fps or part.record.fps,
     )
     return _Part(record, part.bytemap, part.meta, part.sides)
-
-
-_SOUND = ("mp4a", "opus", "ac-3", "ec-3", "flac", "mp3")
-
-
-def _split_codecs(codecs: str) -> list[str]:
-    return [c.strip() for c in codecs.split(",") if c.strip()]
-
-
-def _own_codecs(codecs: str, rendition: Rendition) -> str:
-    """Return the codecs of this rendition alone: a variant's list names those of its audio group too."""
-    every = _split_codecs(codecs)
-    return ",".join(c for c in every if rendition.has_audio or not c.lower().startswith(_SOUND))
-
-
-def _sound_codecs(master: Master) -> str:
-    for variant in master.variants.values():
-        sound = [c for c in _split_codecs(variant.codecs) if c.lower().startswith(_SOUND)]
-        if sound:
-            return ",".join(sound)
-    return ""
 
 
 def _files(rendition: Rendition, playlist: bytes | None, meta: TorrentMeta | None) -> tuple[MediaFile, ...]:

@@ -13,8 +13,6 @@ from appliance.domain.pin import Pin, PinState
 from appliance.domain.plan import Decision, Disk, Verdict
 from appliance.domain.units import ByteCount, InfoHash, RenditionName, VideoId
 from appliance.errors import LibraryMissing, NoSpace, SeedkeepError
-from appliance.library import files
-from appliance.library.manifest import Manifest
 from appliance.library.space import Space
 from appliance.pin.chores import Chores
 from appliance.pin.holding import Holding
@@ -22,6 +20,7 @@ from appliance.pin.opened import Opened
 from appliance.pin.opener import Parts, sentence
 from appliance.pin.pinner import Pinner, Resting
 from appliance.pin.reconcile import Fetch, Hands, Promise, Release, Stop, steps, waits_for_space
+from appliance.pin.releaser import Releaser
 from appliance.store import decisions, pins
 from appliance.store.engine import Touched
 from appliance.store.leases import Leases
@@ -59,6 +58,7 @@ class Keeper:
         self.opened = Opened(parts.swarm, space)
         self._chores = Chores(parts, self.opened, clock, self._guarded)
         self.pinner = Pinner(parts, self.opened, leases, clock, chance, self._chores.unadorned.put)
+        self.releaser = Releaser(parts, self.opened, leases, clock)
         self._wake = asyncio.Event()
         self._renewed: dict[VideoId, bool] = {}
         self._tasks: dict[VideoId, asyncio.Task[None]] = {}
@@ -232,7 +232,7 @@ class Keeper:
                 case Stop(pin):
                     self._stop(pin.video)
                 case Release(pin):
-                    self._spawn(pin.video, self.pinner.release(pin))
+                    self._spawn(pin.video, self.releaser.release(pin))
 
     async def _hands(self) -> Hands:
         now = self._clock.monotonic()
@@ -277,17 +277,8 @@ class Keeper:
         for row in rows:
             if row.state is PinState.PINNED:
                 self._spawn(row.video, one(row), wake=False)
-        ours = {p.video for p in rows} | wanted
-
-        def unpromised() -> list[Manifest]:
-            found = files.load_all(self.parts.library)
-            return [m for m in found if isinstance(m, Manifest) and not m.promised and m.video not in ours]
-
-        async def drop() -> None:
-            for manifest in await asyncio.to_thread(unpromised):
-                await self.pinner.drop_unpromised(manifest)
-
-        await self._guarded("what was only watched", drop())
+        ours = frozenset(wanted.union(p.video for p in rows))
+        await self._guarded("what was only watched", self.releaser.drop_leftovers(ours))
 
     # What is open
 
@@ -314,9 +305,9 @@ class Keeper:
             if video in self._tasks or self.leases.held(video):
                 continue
             if pin is None and video not in coming:
-                self._spawn(video, self.pinner.forsake(video))
+                self._spawn(video, self.releaser.forsake(video))
             elif pin is not None and pin.state in (PinState.PINNED, PinState.WAITING, PinState.FAILED):
-                self._spawn(video, self.pinner.put_away(video, keep_torrents=pin.state is PinState.PINNED))
+                self._spawn(video, self.releaser.put_away(video, keep_torrents=pin.state is PinState.PINNED))
 
 
 def _may_help(pin: Pin, changed: bool) -> bool:

@@ -1,4 +1,4 @@
-"""One video's work: fetched, kept up with its origin, looked after, released. Each method is one unit of work and holds
+"""One video's work: fetched, kept up with its origin, looked after. Each method is one unit of work and holds
 the video's door; states are those of STATE.md. This module does what ``keeper`` has decided.
 """
 
@@ -32,7 +32,6 @@ STALE = timedelta(minutes=30)
 """A detail older than this is asked for again before its addresses are used."""
 _PATIENCE = 3.0
 """Seconds that a resting origin is waited for; one that rests longer is not tried."""
-_STUCK = timedelta(hours=6)
 
 
 class Resting(Exception):
@@ -281,63 +280,6 @@ class Pinner:
         if manifest is not None:
             names = frozenset(str(n) for n in ((rendition,) if rendition is not None else pin.renditions))
             files.save(self._parts.library, not_whole(manifest, names))
-
-    # Letting go
-
-    async def release(self, pin: Pin) -> None:
-        """Delete exactly what the video's record lists, then drop the pin. Goes on after any kill."""
-        async with self._door(pin.video):
-            if pin.state is not PinState.RELEASING:
-                pin = replace(pin, state=PinState.RELEASING, trouble=None, next_try=None)
-                await self._put(pin)
-            await asyncio.to_thread(self._parts.library.require)
-            await self._opened.close(pin.video, keep_torrents=False)
-            await self._opened.drop_torrents(pin.video)
-            record = await record_of(self._parts, pin.video)
-            try:
-                manifest = await asyncio.to_thread(files.load, self._parts.library, record.summary.origin, pin.video)
-                if manifest is not None:
-                    await asyncio.to_thread(release.release, self._parts.library, manifest)
-            except (BadAnswer, DiskError) as error:
-                await self._stick(pin, record.summary.origin, error)
-                return
-            await self._parts.store.promise(pins.drop, pin.video)
-            self._opened.tell(pin.video)
-
-    async def _stick(self, pin: Pin, origin: Origin, error: SeedkeepError) -> None:
-        """What a damaged record listed cannot be known, so nothing is deleted; a person has to look."""
-        if isinstance(error, LibraryMissing):
-            raise error
-        folder = self._parts.library.folder(origin, pin.video)
-        trouble = Trouble(error.code, f"This video cannot be deleted. {error.message}", f"Delete {folder} yourself.")
-        await self._put(replace(pin, trouble=trouble, next_try=self._clock.now() + _STUCK))
-
-    async def forsake(self, video: VideoId) -> None:
-        """Close a video that was open only because someone watched it, and delete what came of it."""
-        async with self._door(video):
-            holding = self._opened.holdings.get(video)
-            pinned = await self._parts.store.read(pins.one, video)
-            if holding is None or pinned is not None or self._leases.held(video):
-                return
-            await self._opened.close(video, keep_torrents=False)
-            await self._opened.drop_torrents(video)
-            await asyncio.to_thread(release.release, self._parts.library, holding.manifest)
-            self._opened.tell(video)
-
-    async def put_away(self, video: VideoId, *, keep_torrents: bool) -> None:
-        """Close a pinned video that nobody watches any more and nobody fetches."""
-        async with self._door(video):
-            if not self._leases.held(video):
-                await self._opened.close(video, keep_torrents=keep_torrents)
-
-    async def drop_unpromised(self, manifest: Manifest) -> None:
-        """Delete what an earlier run held only because someone watched it."""
-        video = manifest.video
-        async with self._door(video):
-            pinned = await self._parts.store.read(pins.one, video)
-            if pinned is None and video not in self._opened.holdings:
-                await asyncio.to_thread(release.release, self._parts.library, manifest)
-                self._opened.tell(video)
 
 
 def _fits(manifest: Manifest, pin: Pin, record: VideoRecord) -> bool:

@@ -104,6 +104,6 @@ class Planner:
         """From the first channel on a default rule is in force; once deleted it does not come back."""
         if await self._store.read(saved.get, _SEEDED) is not None or not await self._store.read(channels.every):
             return
-        for rule in default_rules():
+        for rule in await asyncio.to_thread(default_rules):
             await self._store.promise(rules.put, rule)
         await self._store.promise(saved.put, _SEEDED, "true")

@@ -1,0 +1,92 @@
+"""Letting go: exactly what a video's record lists is deleted, nothing else. Each method holds the video's door; this
+module does what ``keeper`` has decided.
+"""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+from appliance.clock import Clock
+from appliance.domain.channel import Trouble
+from appliance.domain.pin import Pin, PinState
+from appliance.domain.units import Origin, VideoId
+from appliance.errors import BadAnswer, DiskError, LibraryMissing, SeedkeepError
+from appliance.library import files, release
+from appliance.library.manifest import Manifest
+from appliance.pin.opened import Opened
+from appliance.pin.opener import Parts, record_of
+from appliance.store import pins
+from appliance.store.leases import Leases
+
+_STUCK = timedelta(hours=6)
+"""How soon a release that a person has to help with is tried again."""
+
+
+class Releaser:
+    """See the module."""
+
+    def __init__(self, parts: Parts, opened: Opened, leases: Leases, clock: Clock) -> None:
+        self._parts, self._opened, self._leases, self._clock = parts, opened, leases, clock
+
+    async def release(self, pin: Pin) -> None:
+        """Delete exactly what the video's record lists, then drop the pin. Goes on after any kill."""
+        async with self._opened.door(pin.video):
+            if pin.state is not PinState.RELEASING:
+                pin = replace(pin, state=PinState.RELEASING, trouble=None, next_try=None)
+                await self._parts.store.promise(pins.put, pin)
+            await asyncio.to_thread(self._parts.library.require)
+            await self._opened.close(pin.video, keep_torrents=False)
+            await self._opened.drop_torrents(pin.video)
+            record = await record_of(self._parts, pin.video)
+            try:
+                manifest = await asyncio.to_thread(files.load, self._parts.library, record.summary.origin, pin.video)
+                if manifest is not None:
+                    await asyncio.to_thread(release.release, self._parts.library, manifest)
+            except (BadAnswer, DiskError) as error:
+                await self._stick(pin, record.summary.origin, error)
+                return
+            await self._parts.store.promise(pins.drop, pin.video)
+            self._opened.tell(pin.video)
+
+    async def _stick(self, pin: Pin, origin: Origin, error: SeedkeepError) -> None:
+        """What a damaged record listed cannot be known, so nothing is deleted; a person has to look."""
+        if isinstance(error, LibraryMissing):
+            raise error
+        folder = self._parts.library.folder(origin, pin.video)
+        trouble = Trouble(error.code, f"This video cannot be deleted. {error.message}", f"Delete {folder} yourself.")
+        await self._parts.store.promise(pins.put, replace(pin, trouble=trouble, next_try=self._clock.now() + _STUCK))
+
+    async def forsake(self, video: VideoId) -> None:
+        """Close a video that was open only because someone watched it, and delete what came of it."""
+        async with self._opened.door(video):
+            holding = self._opened.holdings.get(video)
+            pinned = await self._parts.store.read(pins.one, video)
+            if holding is None or pinned is not None or self._leases.held(video):
+                return
+            await self._opened.close(video, keep_torrents=False)
+            await self._opened.drop_torrents(video)
+            await asyncio.to_thread(release.release, self._parts.library, holding.manifest)
+            self._opened.tell(video)
+
+    async def put_away(self, video: VideoId, *, keep_torrents: bool) -> None:
+        """Close a pinned video that nobody watches any more and nobody fetches."""
+        async with self._opened.door(video):
+            if not self._leases.held(video):
+                await self._opened.close(video, keep_torrents=keep_torrents)
+
+    async def drop_leftovers(self, ours: frozenset[VideoId]) -> None:
+        """Delete what an earlier run held only because someone watched it; ``ours`` are those that stay."""
+        for manifest in await asyncio.to_thread(self._unpromised, ours):
+            await self._drop(manifest)
+
+    def _unpromised(self, ours: frozenset[VideoId]) -> list[Manifest]:
+        found = files.load_all(self._parts.library)
+        return [m for m in found if isinstance(m, Manifest) and not m.promised and m.video not in ours]
+
+    async def _drop(self, manifest: Manifest) -> None:
+        video = manifest.video
+        async with self._opened.door(video):
+            pinned = await self._parts.store.read(pins.one, video)
+            if pinned is None and video not in self._opened.holdings:
+                await asyncio.to_thread(release.release, self._parts.library, manifest)
+                self._opened.tell(video)

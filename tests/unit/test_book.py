@@ -1,0 +1,115 @@
+"""The book of settings: where a value comes from, what is locked, and what is wrong with it."""
+
+from pathlib import Path
+
+import pytest
+
+from appliance.book import FIELDS, Source, check_changes, from_environment, load, variable
+from appliance.errors import BadInput
+
+
+def test_without_anything_the_defaults_are_in_force() -> None:
+    page = load({}, None)
+    assert page.settings.web.port == 7333
+    assert all(option.source is Source.DEFAULT for option in page.options())
+
+
+def test_the_environment_wins_over_the_file_the_file_over_what_was_saved(tmp_path: Path) -> None:
+    file = tmp_path / "seedkeep.toml"
+    file.write_text("[web]\nport = 2\n[swarm]\nlisten_port = 2\n")
+    saved = {"web.port": 3, "swarm.listen_port": 3, "lan.name": "saved"}
+    page = load({"SEEDKEEP_WEB__PORT": "1"}, file, saved=saved)
+    assert (page.settings.web.port, page.settings.swarm.listen_port, page.settings.lan.name) == (1, 2, "saved")
+    known = {o.path: (o.source, o.locked_by) for o in page.options()}
+    assert known["web.port"] == (Source.ENVIRONMENT, "SEEDKEEP_WEB__PORT")
+    assert known["swarm.listen_port"] == (Source.FILE, str(file))
+    assert known["lan.name"] == (Source.SAVED, None)
+
+
+def test_the_command_line_wins_over_all() -> None:
+    page = load({"SEEDKEEP_DATA_DIR": "/one"}, None, {"data_dir": "/two"})
+    assert page.settings.data_dir == "/two"
+    assert page.sources["data_dir"][1] == "the command line"
+
+
+def test_what_is_fixed_elsewhere_cannot_be_changed_in_the_dashboard() -> None:
+    page = load({"SEEDKEEP_BANDWIDTH__UPLOAD": "5"}, None)
+    with pytest.raises(BadInput, match="fixed by SEEDKEEP_BANDWIDTH__UPLOAD") as locked:
+        check_changes(page, {"bandwidth.upload": 7})
+    assert (locked.value.code, locked.value.field) == ("locked", "bandwidth.upload")
+    with pytest.raises(BadInput, match="not a setting"):
+        check_changes(page, {"bandwidth.uplaod": 7})
+    with pytest.raises(BadInput):
+        check_changes(page, {"data_dir": "/elsewhere"})
+    check_changes(page, {"bandwidth.download": 7})
+
+
+@pytest.mark.parametrize("name", ["SEEDKEEP_WEB__PROT", "SEEDKEEP_WEBPORT", "SEEDKEEP_WEB__PORT_FILE"])
+def test_an_unknown_variable_is_named(name: str) -> None:
+    with pytest.raises(BadInput, match=f"{name} is not a setting"):
+        load({name: "1"}, None)
+
+
+@pytest.mark.parametrize(("text", "path"), [("prot = 1", "prot"), ("[web]\nprot = 1", "web.prot"), ("web = 1", "web")])
+def test_an_unknown_key_of_the_file_is_named(tmp_path: Path, text: str, path: str) -> None:
+    file = tmp_path / "seedkeep.toml"
+    file.write_text(text)
+    with pytest.raises(BadInput, match="is not a setting") as wrong:
+        load({}, file)
+    assert wrong.value.field == path
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "hint"),
+    [
+        ("SEEDKEEP_WEB__PORT", "70000", "between 0 and 65535"),
+        ("SEEDKEEP_WEB__PORT", "many", "between 0 and 65535"),
+        ("SEEDKEEP_SWARM__ENCRYPTION", "sometimes", "one of enabled, forced, disabled"),
+        ("SEEDKEEP_LAN__MDNS", "perhaps", "Announce"),
+        ("SEEDKEEP_LIBRARY__FLOOR_BYTES", "-1", "at least 0"),
+    ],
+)
+def test_a_wrong_value_says_where_and_what_it_may_be(name: str, text: str, hint: str) -> None:
+    with pytest.raises(BadInput) as wrong:
+        load({name: text}, None)
+    assert variable(wrong.value.field) == name
+    assert hint in wrong.value.hint
+
+
+@pytest.mark.parametrize(("text", "value"), [("on", True), ("no", False), ("TRUE", True), ("0", False)])
+def test_switches_are_read_as_people_write_them(text: str, value: bool) -> None:
+    assert load({"SEEDKEEP_LAN__MDNS": text}, None).settings.lan.mdns is value
+
+
+@pytest.mark.parametrize(("text", "value"), [("unlimited", None), ("", None), ("0", 0), (" 1000 ", 1000)])
+def test_a_limit_is_none_nothing_or_a_number(text: str, value: int | None) -> None:
+    assert load({"SEEDKEEP_BANDWIDTH__UPLOAD": text}, None).settings.bandwidth.upload == value
+
+
+def test_a_secret_comes_from_a_file_and_is_never_shown(tmp_path: Path) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("tell nobody\n")
+    page = load({"SEEDKEEP_SETUP__ADMIN_PASSWORD_FILE": str(secret)}, None)
+    assert page.settings.setup.admin_password == "tell nobody"
+    option = next(o for o in page.options() if o.secret)
+    assert option.value is None
+    assert "tell nobody" not in repr(page.options())
+    with pytest.raises(BadInput, match="cannot be read"):
+        load({"SEEDKEEP_SETUP__ADMIN_PASSWORD_FILE": str(tmp_path / "nowhere")}, None)
+
+
+@pytest.mark.parametrize("content", [b"[web", b"\xff\xfe", b"web = {port = 1"])
+def test_a_file_that_is_not_toml_is_one_sentence(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "seedkeep.toml"
+    file.write_bytes(content)
+    with pytest.raises(BadInput, match="is not TOML"):
+        load({}, file)
+    with pytest.raises(BadInput, match="cannot be read"):
+        load({}, tmp_path / "nowhere.toml")
+
+
+def test_every_setting_has_a_sentence_and_a_variable_of_its_own() -> None:
+    assert all(field.description.endswith(".") for field in FIELDS.values())
+    assert len({variable(path) for path in FIELDS}) == len(FIELDS)
+    every = {variable(path): "x" for path, field in FIELDS.items() if field.kind == "text"}
+    assert len(from_environment(every | {"PATH": "/bin", "SEEDKEEP_CONFIG": "x"})) == len(every)

@@ -1,0 +1,161 @@
+"""The planner over a real store: it plans at each change, writes decisions down, and gives the first rule once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from appliance.domain.channel import ChannelAddress, ChannelInfo, ChannelKind
+from appliance.domain.pin import Wish
+from appliance.domain.plan import Disk, ReasonCode, Rule, RuleKind, Verdict
+from appliance.domain.units import ByteCount, Origin, RenditionName, RuleId, VideoId, video_id
+from appliance.domain.video import Rendition, RenditionKind, Upstream, VideoDetail, VideoSummary
+from appliance.errors import LibraryMissing
+from appliance.plan.planner import Planner, PlannerOptions
+from appliance.store import channels, decisions, rules, videos
+from appliance.store.engine import Store
+from appliance.store.leases import Leases
+from tests.world.scripted import QuickClock
+
+HOST = Origin("tube.example.org")
+CHANNEL = ChannelInfo(ChannelAddress(f"https://{HOST}", HOST, ChannelKind.CHANNEL, "films"), title="Films")
+GB = 10**9
+THEN = datetime(2026, 11, 20, tzinfo=UTC)
+
+
+def summary(n: int) -> VideoSummary:
+    return VideoSummary(
+        id=video_id(HOST, f"u{n}"),
+        origin=HOST,
+        base_url=f"https://{HOST}",
+        uuid=f"u{n}",
+        url=f"https://{HOST}/w/{n}",
+        title=f"Film {n}",
+        description="",
+        duration=600,
+        published_at=THEN - timedelta(days=n),
+        views=n,
+        likes=0,
+        is_live=False,
+        nsfw=False,
+    )
+
+
+def rendition(size: int) -> Rendition:
+    url = f"https://{HOST}/static/a.mp4"
+    return Rendition(RenditionName("720p"), RenditionKind.HLS, 720, 1280, 25, True, True, ByteCount(size), url)
+
+
+class Scene:
+    def __init__(self, store: Store) -> None:
+        self.store, self.clock = store, QuickClock()
+        self.leases = Leases(self.clock)
+        self.free, self.away = 10 * GB, False
+        self.planner = Planner(store, self.leases, self._disk, self.clock, PlannerOptions())
+
+    async def _disk(self) -> Disk:
+        if self.away:
+            raise LibraryMissing("The library is not there.")
+        return Disk(ByteCount(20 * GB), ByteCount(self.free), ByteCount(GB), ByteCount(0))
+
+    async def channel(self, count: int, size: int = GB) -> list[VideoId]:
+        """Follow a channel with ``count`` videos of ``size`` bytes, newest first."""
+        now = self.clock.now()
+        ident = await self.store.promise(channels.follow, CHANNEL, now)
+        found = tuple(summary(n) for n in range(count))
+        await self.store.write(videos.put_page, ident, found, now, 1)
+        for one in found:
+            detail = VideoDetail(one, Upstream.PUBLISHED, (rendition(size),))
+            await self.store.write(videos.put_detail, detail, None, now)
+        return [one.id for one in found]
+
+    async def until(self, video: VideoId, verdict: Verdict) -> None:
+        news = asyncio.Event()
+        end = self.store.listen(lambda _: news.set())
+        async with asyncio.timeout(10):
+            while True:
+                news.clear()
+                found = await self.store.read(decisions.one, video)
+                if found is not None and found.verdict is verdict:
+                    break
+                await news.wait()
+        end()
+
+
+@asynccontextmanager
+async def a_scene(folder: Path, *, running: bool = False) -> AsyncIterator[Scene]:
+    async with Store(folder / "catalogue.db") as store:
+        scene = Scene(store)
+        task = asyncio.create_task(scene.planner.keep_planning()) if running else None
+        try:
+            yield scene
+        finally:
+            if task is not None:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+
+
+async def test_the_first_channel_brings_a_rule_of_half_the_space_newest_first(tmp_path: Path) -> None:
+    async with a_scene(tmp_path) as scene:
+        await scene.planner.run()
+        assert await scene.store.read(rules.every) == ()
+        ids = await scene.channel(9)
+        plan = await scene.planner.run()
+        (rule,) = await scene.store.read(rules.every)
+        assert rule.kind is RuleKind.RECENT
+        assert [d.video for d in plan.decisions if d.verdict is Verdict.PIN] == ids[:4]
+        assert plan.fetched == 4 * GB
+        assert await scene.store.read(decisions.every) == plan.decisions
+
+
+async def test_a_default_rule_that_was_deleted_does_not_come_back(tmp_path: Path) -> None:
+    async with a_scene(tmp_path) as scene:
+        await scene.channel(1)
+        await scene.planner.run()
+        (rule,) = await scene.store.read(rules.every)
+        await scene.store.promise(rules.drop, rule.id)
+        plan = await scene.planner.run()
+        assert await scene.store.read(rules.every) == ()
+        assert [d.verdict for d in plan.decisions] == [Verdict.LEAVE]
+
+
+async def test_it_plans_by_itself_when_something_changes(tmp_path: Path) -> None:
+    async with a_scene(tmp_path, running=True) as scene:
+        ids = await scene.channel(6)
+        await scene.until(ids[0], Verdict.PIN)
+        await scene.until(ids[5], Verdict.LEAVE)
+        await scene.store.promise(videos.wish, ids[5], Wish.PIN)
+        await scene.until(ids[5], Verdict.PIN)
+        await scene.store.promise(videos.wish, ids[0], Wish.NEVER)
+        await scene.until(ids[0], Verdict.LEAVE)
+        found = await scene.store.read(decisions.one, ids[0])
+        assert found is not None
+        assert found.reasons[0].code is ReasonCode.NEVER
+
+
+async def test_without_its_library_the_last_plan_stands_and_the_trouble_is_told(tmp_path: Path) -> None:
+    async with a_scene(tmp_path, running=True) as scene:
+        ids = await scene.channel(1)
+        await scene.until(ids[0], Verdict.PIN)
+        scene.away = True
+        scene.planner.wake()
+        async with asyncio.timeout(10):
+            while scene.planner.trouble is None:  # noqa: ASYNC110 - it sends no word of it
+                await asyncio.sleep(0.01)
+        await scene.until(ids[0], Verdict.PIN)
+        scene.away = False
+        await scene.store.promise(videos.wish, ids[0], Wish.NEVER)
+        await scene.until(ids[0], Verdict.LEAVE)
+        assert scene.planner.trouble is None
+
+
+async def test_a_preview_changes_nothing(tmp_path: Path) -> None:
+    async with a_scene(tmp_path) as scene:
+        await scene.channel(6)
+        await scene.planner.run()
+        before = await scene.store.read(decisions.every)
+        plan = await scene.planner.preview((Rule(RuleId("all"), "All", RuleKind.EVERYTHING),))
+        assert sum(d.verdict is Verdict.PIN for d in plan.decisions) == 6
+        assert await scene.store.read(decisions.every) == before
