@@ -35,9 +35,7 @@ def _strangers(library: Path) -> Path:
     return mine
 
 
-@pytest.mark.parametrize(
-    "kills", [4, pytest.param(20, marks=pytest.mark.trial)], ids=["four kills", "twenty kills"]
-)
+@pytest.mark.parametrize("kills", [4, pytest.param(20, marks=pytest.mark.trial)], ids=["four kills", "twenty kills"])
 @pytest.mark.parametrize("torrents", [True, pytest.param(False, marks=pytest.mark.trial)], ids=["torrent", "http"])
 def test_a_fetch_that_is_killed_goes_on_and_ends_byte_identical(
     tmp_path: Path, origin: Origin, kills: int, torrents: bool
