@@ -35,6 +35,8 @@ RENEWAL = 15.0
 
 _TYPES = {".mp4": "video/mp4", ".ts": "video/mp2t", ".m4s": "video/iso.segment", ".webm": "video/webm"}
 _IMAGES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
+_METERED = 64 * 1024
+"""Bytes given at once to a viewer beyond the LAN: a limit on the uplink is then kept smoothly."""
 _LASTING = b"private, max-age=3600"
 
 Count = Callable[[VideoId, RenditionName, bool, int], None]
@@ -111,10 +113,12 @@ async def _refuse(exchange: Exchange, refusal: NotPlayable) -> None:
 
 async def _answered(house: _House, exchange: Exchange, path: str) -> None:
     if exchange.method == "OPTIONS":
-        return await exchange.preflight()
+        await exchange.preflight()
+        return
     if exchange.method not in ("GET", "HEAD"):
         refusal = NotPlayable("method_not_allowed", "Media can only be read.", status=405)
-        return await exchange.problem(refusal, [(b"allow", b"GET, HEAD, OPTIONS")])
+        await exchange.problem(refusal, [(b"allow", b"GET, HEAD, OPTIONS")])
+        return
     video, rest = _route(path)
     if rest not in _PICTURES:
         house.leases.renew(video, exchange.viewer.name)
@@ -265,7 +269,7 @@ class _Request:
         lan, clock = self.exchange.viewer.is_lan, asyncio.get_running_loop().time
         offset, left, renewed = head.offset, head.count, clock()
         while left > 0 and not self.exchange.left:
-            data = await source.read(offset, left)
+            data = await source.read(offset, left if lan else min(left, _METERED))
             size = len(data)
             offset, left = offset + size, left - size
             if not lan:

@@ -1,7 +1,8 @@
 """Where a media answer's bytes come from: this module reads held files in threads, arriving ones through a Reader.
 
-Held files are read with ``pread`` in 256 KiB chunks by a pool that does nothing else: a cold disk or a hung mount
-then never holds up the loop.
+Held files are read with ``pread`` by a pool that does nothing else: a cold disk or a hung mount then never holds up
+the loop. Few viewers get large chunks, which cost less processor a byte; many get small ones, which cost less memory
+and let others in between.
 """
 
 import asyncio
@@ -18,6 +19,9 @@ from appliance.serve.exchange import Exchange
 T = TypeVar("T")
 
 CHUNK = 256 * 1024
+"""Bytes of the first read of an answer, and of all where many are served."""
+_LARGER = ((2, 1024 * 1024), (8, 512 * 1024))
+"""(answers at once at most, bytes of their reads)."""
 THREADS = 8
 PATIENCE = 30.0
 """Seconds without a byte after which an answer ends."""
@@ -36,15 +40,32 @@ class MediaPool:
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(THREADS, "media-io")
+        self._open = 0
 
     async def open(self, path: Path, file: PlayableFile) -> "HeldSource":
         """Open a held file. Raises NotPlayable where it is not what the record says."""
         opening = self._threads.submit(_opened, path, file.size)
         try:
-            return HeldSource(self._threads, await asyncio.wrap_future(opening))
+            fd = await asyncio.wrap_future(opening)
         except asyncio.CancelledError:
             opening.add_done_callback(_close_unwanted)  # the one who asked is gone; the thread may still open it
             raise
+        self._open += 1
+        return HeldSource(self, fd)
+
+    async def read(self, fd: int, offset: int, length: int) -> bytes:
+        """Return what one ``pread`` gives. Raises OSError."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, os.pread, fd, length, offset)
+
+    def release(self, fd: int) -> None:
+        """Close what ``open`` opened."""
+        self._open -= 1
+        os.close(fd)
+
+    @property
+    def chunk(self) -> int:
+        """Bytes to read at once, as many as are being served now."""
+        return next((size for most, size in _LARGER if self._open <= most), CHUNK)
 
     async def whole(self, path: Path, limit: int) -> bytes:
         """Return a small file's content. Raises NotPlayable."""
@@ -61,12 +82,14 @@ class MediaPool:
 class HeldSource:
     """A whole file on our disk."""
 
-    def __init__(self, threads: ThreadPoolExecutor, fd: int) -> None:
-        self._threads, self._fd, self._loop = threads, fd, asyncio.get_running_loop()
+    def __init__(self, pool: MediaPool, fd: int) -> None:
+        self._pool, self._fd, self._begun = pool, fd, False
 
     async def read(self, offset: int, length: int) -> bytes:
+        chunk = self._pool.chunk if self._begun else CHUNK
+        self._begun = True
         try:
-            data = await self._loop.run_in_executor(self._threads, os.pread, self._fd, min(CHUNK, length), offset)
+            data = await self._pool.read(self._fd, offset, min(chunk, length))
         except OSError as error:
             raise _unreadable() from error
         if not data:
@@ -74,7 +97,7 @@ class HeldSource:
         return data
 
     async def close(self) -> None:
-        os.close(self._fd)
+        self._pool.release(self._fd)
 
 
 class ArrivingSource:

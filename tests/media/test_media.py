@@ -284,7 +284,7 @@ async def test_a_viewer_beyond_the_lan_is_throttled_before_each_chunk_and_counte
     ):
         await client.get(FILE)
     assert sum(notes.throttled) == len(DATA)
-    assert max(notes.throttled) <= 256 * 1024
+    assert max(notes.throttled) <= 64 * 1024
     assert all(not is_lan for _, _, is_lan, _ in notes.counted)
     assert notes.given("360p") == len(DATA)
 
