@@ -121,6 +121,10 @@ def outbound_options(settings: Settings) -> OutboundOptions:
     )
 
 
+def keeper_options(settings: Settings) -> KeeperOptions:
+    return KeeperOptions(settings.pin.at_once, float(settings.pin.patience))
+
+
 def floor_of(settings: Settings) -> Floor:
     return Floor(ByteCount(settings.library.floor_bytes), settings.library.floor_percent)
 
@@ -163,7 +167,7 @@ class House:
             sources=self.follower,
             spend=self._count_fetched,
         )
-        self.keeper = Keeper(parts, self.space, self.leases, self.clock, KeeperOptions(settings.pin.at_once), _chance)
+        self.keeper = Keeper(parts, self.space, self.leases, self.clock, keeper_options(settings), _chance)
         self.planner = Planner(
             store, self.leases, self.keeper.disk, self.clock, PlannerOptions(settings.pin.web_videos)
         )
@@ -228,7 +232,7 @@ class House:
             self.space.reconfigure(floor_of(after))
             self.keeper.wake()
         if after.pin != before.pin:
-            self.keeper.reconfigure(KeeperOptions(after.pin.at_once))
+            self.keeper.reconfigure(keeper_options(after))
             self.planner.reconfigure(PlannerOptions(after.pin.web_videos))
 
     async def open_access(self) -> None:

@@ -65,6 +65,9 @@ class Library(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 class Pin(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     at_once: Annotated[int, Meta(ge=1, le=50, description="Videos fetched at the same time.")] = 3
+    patience: Annotated[
+        int, Meta(ge=5, le=86_400, description="Seconds without a byte after which a video makes room for the next.")
+    ] = 120
     web_videos: Annotated[bool, Meta(description="Also pin plain MP4 files where HLS is there.")] = False
 
 

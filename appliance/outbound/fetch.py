@@ -92,6 +92,11 @@ class Fetcher:
         """Receive at most ``rate`` bytes/s from all origins together; None is unlimited, 0 stops."""
         self._meter.set_rate(rate)
 
+    @property
+    def stopped(self) -> bool:
+        """Whether our own limit lets nothing through."""
+        return self._meter.rate == 0
+
     def received_rate(self) -> BytesPerSecond:
         """Return the bytes received in the last second."""
         return self._meter.received_rate()

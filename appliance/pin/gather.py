@@ -68,7 +68,8 @@ class _Part:
 
 
 def _named(error: OriginError, what: str) -> OriginError:
-    """Return the error with the thing it is about in its sentence."""
+    """Return the error with the thing it is about in its sentence, and a remedy."""
+    error.hint = error.hint or "Its publisher has to look into that; it is tried again once its server says otherwise."
     error.message = f"{what}: {error.message}"
     error.args = (error.message,)
     return error

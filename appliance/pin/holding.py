@@ -119,6 +119,14 @@ class Holding:
             total += torrent.size if torrent.whole.is_set() else (status.done if status else torrent.done)
         return ByteCount(total)
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is on its way: no torrent receives bytes, no range is being fetched."""
+        if any(not run.done() for run in self._runs.values()):
+            return False
+        statuses = (self._swarm.status(t.info_hash) for t in self._torrents.values() if not t.whole.is_set())
+        return not any(s is not None and s.download_rate for s in statuses)
+
     async def open(self, *, sequential: bool) -> None:
         """List, then add everything stopped; what lies on the disk is verified. Raises SeedkeepError."""
         self._stack.callback(self._swarm.subscribe(self._heard))

@@ -18,6 +18,7 @@ from appliance.pin.chores import Chores
 from appliance.pin.holding import Holding
 from appliance.pin.opened import Opened
 from appliance.pin.opener import Parts, sentence
+from appliance.pin.patience import NoSource, Patience
 from appliance.pin.pinner import Pinner, Resting
 from appliance.pin.reconcile import Fetch, Hands, Promise, Release, Stop, steps, waits_for_space
 from appliance.pin.releaser import Releaser
@@ -36,9 +37,10 @@ _SEEDED_TOGETHER = 8
 
 @dataclass(frozen=True, slots=True)
 class KeeperOptions:
-    """``at_once``: videos fetched together."""
+    """``at_once``: videos fetched together; ``patience``: seconds that one of which nothing comes keeps its turn."""
 
     at_once: int = 3
+    patience: float = 120.0
 
 
 class Keeper:
@@ -59,6 +61,7 @@ class Keeper:
         self._chores = Chores(parts, self.opened, clock, self._guarded)
         self.pinner = Pinner(parts, self.opened, leases, clock, chance, self._chores.unadorned.put)
         self.releaser = Releaser(parts, self.opened, leases, clock)
+        self._patience = Patience()
         self._wake = asyncio.Event()
         self._renewed: dict[VideoId, bool] = {}
         self._tasks: dict[VideoId, asyncio.Task[None]] = {}
@@ -108,7 +111,7 @@ class Keeper:
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
-                group.create_task(chores.note_progress(self._watch_disk), name="keeper progress")
+                group.create_task(chores.note_progress(self._watch), name="keeper progress")
                 group.create_task(chores.count_copies(), name="keeper copies")
                 group.create_task(chores.one_by_one(chores.unadorned, "pictures of", pinner.enrich), name="pictures")
                 group.create_task(chores.one_by_one(chores.unscrubbed, "scrub of", pinner.scrub), name="scrub")
@@ -281,6 +284,20 @@ class Keeper:
         await self._guarded("what was only watched", self.releaser.drop_leftovers(ours))
 
     # What is open
+
+    async def _watch(self) -> None:
+        """Look after what is being fetched."""
+        await self._watch_disk()
+        self._watch_sources()
+
+    def _watch_sources(self) -> None:
+        """Who gets nothing makes room for the next, unless it is we who hold everything back."""
+        if self.parts.fetcher.stopped or self.leases.every():
+            self._patience.begin_again()
+            return
+        fetches = [h for v, h in self.holdings.items() if v in self._fetching and h.started and h.done < h.size]
+        for video in self._patience.lost_with(fetches, self._clock.monotonic(), self._options.patience):
+            self.holdings[video].fail(NoSource())
 
     async def _watch_disk(self) -> None:
         """At the floor everything that writes stops; at a missing library too. It goes on by itself."""

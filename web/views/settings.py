@@ -38,6 +38,7 @@ LABELS = {
     "floor_bytes": "Floor in GB",
     "floor_percent": "Floor in percent",
     "at_once": "Videos at once",
+    "patience": "Patience with a silent video",
     "web_videos": "Plain MP4 files too",
     "mdns": "Announce on this network",
     "name": "Name of this box",

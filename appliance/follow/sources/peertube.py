@@ -233,12 +233,19 @@ def video_detail(body: bytes, base_url: str) -> VideoDetail:
     if summary is None or (state is None and not summary.is_live):
         raise not_understood(what)
     playlist = next(iter(items(doc.get("streamingPlaylists"), 1)), None)
+    upstream = _upstream(doc, summary.is_live, state)
+    renditions = _renditions(member(playlist, "files"), doc.get("files"))
+    if upstream is Upstream.PUBLISHED and not renditions:
+        raise BadAnswer(
+            "The server offers no file of this video that could be kept.",
+            hint="Its owner has to look into that; Seedkeep asks again tomorrow.",
+        )
     mirrors = (web_url(member(m, "baseUrl")) for m in items(member(playlist, "redundancies"), MOST_MIRRORS))
     trackers = (web_url(t) for t in items(doc.get("trackerUrls"), 20))
     return VideoDetail(
         summary=summary,
-        upstream=_upstream(doc, summary.is_live, state),
-        renditions=_renditions(member(playlist, "files"), doc.get("files")),
+        upstream=upstream,
+        renditions=renditions,
         master_url=web_url(member(playlist, "playlistUrl")),
         sha256_url=web_url(member(playlist, "segmentsSha256Url")),
         trackers=tuple(dict.fromkeys(filter(None, trackers))),
