@@ -93,6 +93,7 @@ class Held:
     saved_at: float = 0.0
     numbers: Numbers = _NOTHING_YET
     given_seeds: set[str] = field(default_factory=set)
+    _shown: tuple[object, TorrentStatus] | None = None
     mending: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def hash_of(self, piece: int) -> bytes:
@@ -114,6 +115,13 @@ class Held:
         return Judged(ByteCount(self.inventory.done), self.extents.size, missing)
 
     def status(self) -> TorrentStatus:
+        """Return the state as others see it; the same object as long as nothing changed."""
+        key = (self.numbers, self.inventory.done, self.phase, self.fault, bool(self.trackers))
+        if self._shown is None or self._shown[0] != key:
+            self._shown = (key, self._status())
+        return self._shown[1]
+
+    def _status(self) -> TorrentStatus:
         now, going = self.numbers, self.started and not self.fault
         ourselves = 1 if self.inventory.whole and self.trackers else 0
         return TorrentStatus(

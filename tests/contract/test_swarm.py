@@ -48,6 +48,9 @@ class _Real:
         peers.add(seed, content.meta.raw, source, names=names, seeding=True, peers=[("127.0.0.1", port)])
 
     async def close(self) -> None:
+        for seed in self._seeds:
+            for handle in seed.get_torrents():
+                seed.remove_torrent(handle)
         await asyncio.to_thread(self._seeds.clear)
 
 

@@ -258,3 +258,21 @@ async def test_a_session_leaves_no_descriptor_behind(tmp_path: Path) -> None:
         reader = await swarm.reader(film.meta.info_hash, 0)
         assert await reader.read(0, 5) == film.whole[:5]
     assert not [name for name in descriptors() - before if "socket" in name or "pipe" in name or str(tmp_path) in name]
+
+
+async def test_web_seeds_held_back_for_a_viewer_who_does_not_come_are_used_after_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("appliance.swarm.session._HOLD_BACK", 0.1)
+    film = Content.of({"film.mp4": noise(64 * KIB)})
+    film.written(tmp_path)
+
+    async def window(file_index: int, first: int, last: int) -> bytes:
+        raise AssertionError("nobody watches")
+
+    async with files_at(tmp_path) as files, LibtorrentSwarm(quiet(tmp_path / "resume")) as swarm:
+        heard = Heard(swarm)
+        spec = film.spec(tmp_path / "media", web_seeds=(f"{files.base}/film.mp4",), window=window)
+        await swarm.add(spec, sequential=True)
+        await swarm.start(film.meta.info_hash)
+        await heard.whole(film)
