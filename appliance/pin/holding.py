@@ -120,12 +120,15 @@ class Holding:
         return ByteCount(total)
 
     @property
-    def idle(self) -> bool:
-        """Whether nothing is on its way: no torrent receives bytes, no range is being fetched."""
-        if any(not run.done() for run in self._runs.values()):
-            return False
-        statuses = (self._swarm.status(t.info_hash) for t in self._torrents.values() if not t.whole.is_set())
-        return not any(s is not None and s.download_rate for s in statuses)
+    def received(self) -> ByteCount:
+        """Bytes that its torrents were sent since they were added, usable or not."""
+        statuses = (self._swarm.status(t.info_hash) for t in self._torrents.values())
+        return ByteCount(sum(s.received for s in statuses if s is not None))
+
+    @property
+    def asks_ranges(self) -> bool:
+        """Whether ranges are being fetched: those have time limits of their own."""
+        return any(not run.done() for run in self._runs.values())
 
     async def open(self, *, sequential: bool) -> None:
         """List, then add everything stopped; what lies on the disk is verified. Raises SeedkeepError."""

@@ -295,7 +295,8 @@ class Keeper:
         if self.parts.fetcher.stopped or self.leases.every():
             self._patience.begin_again()
             return
-        fetches = [h for v, h in self.holdings.items() if v in self._fetching and h.started and h.done < h.size]
+        going = [h for v, h in self.holdings.items() if v in self._fetching and h.started and h.done < h.size]
+        fetches = [h for h in going if not h.asks_ranges]
         for video in self._patience.lost_with(fetches, self._clock.monotonic(), self._options.patience):
             self.holdings[video].fail(NoSource())
 

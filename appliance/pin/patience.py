@@ -28,7 +28,7 @@ class NoSource(OriginError):
 
 
 class Fetching(Protocol):
-    """A video being fetched: its verified bytes, and whether nothing at all is on its way."""
+    """A video being fetched by torrents: its verified bytes, and all it was sent."""
 
     @property
     def video(self) -> VideoId: ...
@@ -37,12 +37,13 @@ class Fetching(Protocol):
     def done(self) -> ByteCount: ...
 
     @property
-    def idle(self) -> bool: ...
+    def received(self) -> ByteCount: ...
 
 
 @dataclass(slots=True)
 class _Seen:
     done: ByteCount
+    received: ByteCount
     moved: float
     heard: float
 
@@ -58,12 +59,12 @@ class Patience:
         seen: dict[VideoId, _Seen] = {}
         lost = []
         for fetch in fetches:
-            done = fetch.done
+            done, received = fetch.done, fetch.received
             past = self._seen.get(fetch.video)
             if past is None or past.done != done:
-                past = _Seen(done, now, now)
-            elif not fetch.idle:
-                past.heard = now
+                past = _Seen(done, received, now, now)
+            elif past.received != received:
+                past.received, past.heard = received, now
             seen[fetch.video] = past
             if now - past.heard >= seconds or now - past.moved >= seconds * _WITHOUT_A_PIECE:
                 lost.append(fetch.video)

@@ -136,6 +136,7 @@ class Held:
             complete=max(0, now.complete - ourselves) if now.complete >= 0 else None,
             fault=self.fault,
             disk_full=self.disk_full,
+            received=ByteCount(now.total_down),
         )
 
     def is_web_seed(self, host: str, port: int) -> bool:

@@ -76,7 +76,8 @@ class TorrentPhase(StrEnum):
 class TorrentStatus:
     """A torrent now. ``done`` counts verified bytes; rates are payload bytes/s; None is unknown, not zero.
 
-    ``complete`` is the tracker's count of whole copies, ourselves subtracted.
+    ``complete`` is the tracker's count of whole copies, ourselves subtracted; ``received`` are payload bytes since it
+    was added, usable or not.
     """
 
     info_hash: InfoHash
@@ -90,6 +91,7 @@ class TorrentStatus:
     complete: int | None
     fault: str = ""
     disk_full: bool = False
+    received: ByteCount = ByteCount(0)
 
 
 @dataclass(frozen=True, slots=True)
