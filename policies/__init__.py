@@ -56,7 +56,6 @@ def plan(world: World, rules: Iterable[Rule], now: datetime) -> Plan:
     wished = claims(world, eligible, ordered, now)
     for claim in wished.ordered:
         shelves.offer(claim)
-    shelves.settle()
     decisions = [_decision(video, shelves, bars, wished.refusals) for video in world.videos]
     return _ordered(decisions, world, shelves, ordered)
 
@@ -124,7 +123,7 @@ def _ordered(decisions: list[Decision], world: World, shelves: Shelves, rules: t
 
     def turn(decision: Decision) -> tuple[int, float, float, str]:
         hand = decision.reasons[0].code is not ReasonCode.HAND_PIN
-        order = place.get(decision.video, 0) + (len(place) if hand else 0)
+        order = place.get(decision.video, 0) + (shelves.turns if hand else 0)
         age = newest[decision.video] * (-1 if decision.verdict is Verdict.RELEASE else 1)
         return turns.index(decision.verdict), order, age, decision.video
 

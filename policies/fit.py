@@ -82,26 +82,21 @@ class Shelves:
     purses: dict[RuleId, Purse]
     places: dict[VideoId, Place] = field(default_factory=dict)
     refusals: dict[VideoId, tuple[Reason, ...]] = field(default_factory=dict)
-    _reserved: dict[VideoId, tuple[Choice, Protection]] = field(default_factory=dict)
+    turns: int = 0
 
     def reserve(self, video: Candidate, held: Choice, shield: Protection) -> None:
-        """Give a protected video its space, whatever that exceeds; a lease alone leaves a rule free to pay for it."""
-        if not shield.fixed and video.held is not None:
-            held = Choice(held.names, video.held.done)
+        """Give a protected video its space and charge it to who pays for it, whatever that exceeds."""
         self.left -= held.size
-        if shield.fixed:
-            self._place(video, Place(held, shield.reasons, len(self.places), shield.rule))
-        else:
-            self._reserved[video.id] = (held, shield)
+        self._place(video, Place(held, shield.reasons, self._turn(), shield.rule, as_is=shield.as_is))
 
     def offer_hand_pin(self, video: Candidate, wanted: Choice) -> None:
         """Place a hand pin that is not held yet, or note that there is no space for it."""
         reason = Reason(ReasonCode.HAND_PIN)
         if wanted.size > self.left:
-            self.refusals[video.id] = (reason, self._no_space(wanted))
+            self.refusals[video.id] = (reason, self._no_space(wanted.size))
             return
         self.left -= wanted.size
-        self._place(video, Place(wanted, (reason,), len(self.places)))
+        self._place(video, Place(wanted, (reason,), self._turn()))
 
     def offer(self, claim: Claim) -> None:
         """Place what the claim asks for, or note why not. A placed video is charged once."""
@@ -111,24 +106,14 @@ class Shelves:
             if placed.rule is not None and placed.rule.id == claim.rule.id:
                 self._confirm(claim, placed, purse)
             return
-        held, shield = self._reserved.get(video.id, (None, None))
-        extra = claim.choice.size - (held.size if held else 0)
-        trouble = self._misfit(claim, purse, extra)
+        trouble = self._misfit(claim, purse)
         if trouble is not None:
             self.refusals[video.id] = (*self.refusals.get(video.id, ()), trouble)
             return
-        self.left -= extra
-        self._reserved.pop(video.id, None)
-        reasons = (_chosen(claim), *(shield.reasons if shield else ()))
-        place = Place(claim.choice, reasons, len(self.places), claim.rule, claim.rank, claim.value)
+        self.left -= claim.choice.size
         purse.natural += claim.choice.size
-        self._place(video, place)
-
-    def settle(self) -> None:
-        """Place what is only watched now, for as long as it is."""
-        for video, (held, shield) in self._reserved.items():
-            self.places[video] = Place(held, shield.reasons, len(self.places), as_is=True)
-        self._reserved.clear()
+        reasons = (_chosen(claim),)
+        self._place(video, Place(claim.choice, reasons, self._turn(), claim.rule, claim.rank, claim.value))
 
     def _confirm(self, claim: Claim, placed: Place, purse: Purse) -> None:
         """Say of a protected video, when its claim's turn comes, that its rule would have chosen it anyway."""
@@ -136,22 +121,24 @@ class Shelves:
             return
         purse.natural += placed.choice.size
         reasons = (_chosen(claim), *placed.reasons)
-        self.places[claim.video.id] = Place(placed.choice, reasons, placed.order, claim.rule, claim.rank, claim.value)
+        self.places[claim.video.id] = Place(placed.choice, reasons, self._turn(), claim.rule, claim.rank, claim.value)
 
-    def _misfit(self, claim: Claim, purse: Purse, extra: int) -> Reason | None:
-        size, budget = claim.choice.size, purse.budget
-        limit = purse.budget if claim.held else purse.newcomers
-        if budget is None or limit is None:
-            return self._no_space(claim.choice) if extra > 0 and extra > self.left else None
-        if size > limit:
-            return Reason(ReasonCode.TOO_LARGE, {"rule": claim.rule.name, "bytes": size, "budget": budget})
-        if purse.used + size > limit:
-            facts: dict[str, str | int | float] = {"rule": claim.rule.name, "rank": claim.rank, "of": claim.of}
-            return Reason(ReasonCode.OUTRANKED, {**facts, "bytes": size, "budget": budget})
-        return self._no_space(claim.choice) if extra > 0 and extra > self.left else None
+    def _misfit(self, claim: Claim, purse: Purse) -> Reason | None:
+        size, limit = claim.choice.size, purse.budget if claim.held else purse.newcomers
+        if limit is not None and purse.budget is not None:
+            facts: dict[str, str | int | float] = {"rule": claim.rule.name, "bytes": size, "budget": purse.budget}
+            if size > limit:
+                return Reason(ReasonCode.TOO_LARGE, facts)
+            if purse.used + size > limit:
+                return Reason(ReasonCode.OUTRANKED, {**facts, "rank": claim.rank, "of": claim.of})
+        return self._no_space(size) if size > self.left else None
 
-    def _no_space(self, wanted: Choice) -> Reason:
-        return Reason(ReasonCode.NO_SPACE, {"bytes": wanted.size, "left": max(0, self.left)})
+    def _no_space(self, size: ByteCount) -> Reason:
+        return Reason(ReasonCode.NO_SPACE, {"bytes": size, "left": max(0, self.left)})
+
+    def _turn(self) -> int:
+        self.turns += 1
+        return self.turns
 
     def _place(self, video: Candidate, place: Place) -> None:
         self.places[video.id] = place

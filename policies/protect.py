@@ -15,11 +15,14 @@ from appliance.domain.video import Upstream
 
 @dataclass(frozen=True, slots=True)
 class Protection:
-    """Why a held video stays. ``rule`` pays for it (None: nobody does); a lease alone leaves the bill open."""
+    """Why a held video stays, and which rule pays for it (None: nobody does).
+
+    ``as_is``: nothing is fetched for it on this ground alone, nor exchanged.
+    """
 
     reasons: tuple[Reason, ...]
     rule: Rule | None
-    fixed: bool
+    as_is: bool = False
 
 
 def rfc3339(at: datetime) -> str:
@@ -56,21 +59,21 @@ def protection(video: Candidate, rules: tuple[Rule, ...], now: datetime) -> Prot
     if video.held is None:
         return None
     if video.wish is Wish.PIN:
-        return Protection((Reason(ReasonCode.HAND_PIN),), None, fixed=True)
+        return Protection((Reason(ReasonCode.HAND_PIN),), None)
     watched = (Reason(ReasonCode.WATCHED_NOW),) if video.leased else ()
     never = video.wish is Wish.NEVER
     young = None if never else _youth(video, rules, now)
     if young is not None:
         reason, rule = young
-        return Protection((reason, *watched), rule, fixed=True)
+        return Protection((reason, *watched), rule)
     if not never and not video.gone_release and video.upstream in (Upstream.GONE, Upstream.HIDDEN):
         reason = Reason(ReasonCode.GONE_KEPT, {"upstream": video.upstream.value})
-        return Protection((reason, *watched), _payer(video, rules), fixed=True)
-    return Protection(watched, None, fixed=False) if watched else None
+        return Protection((reason, *watched), _payer(video, rules))
+    return Protection(watched, holder(video, rules), as_is=True) if watched else None
 
 
 def _payer(video: Candidate, rules: tuple[Rule, ...]) -> Rule | None:
-    return holder(video, rules) or next((rule for rule in rules if not rule.paused), None)
+    return holder(video, rules) or next(iter(rules), None)
 
 
 def _youth(video: Candidate, rules: tuple[Rule, ...], now: datetime) -> tuple[Reason, Rule] | None:
