@@ -13,7 +13,7 @@ from appliance.domain.units import ByteCount, RuleId
 from appliance.domain.video import Upstream
 from policies import plan
 from policies.explain import explain
-from tests.policies.worlds import MB, NOW, candidate, carried_out, rule_sets, world, worlds
+from tests.policies.worlds import MB, NOW, STEADY, candidate, carried_out, rule_sets, world, worlds
 
 STAYS = (Verdict.KEEP, Verdict.PIN)
 
@@ -43,6 +43,7 @@ def _scoped(rule: Rule, channels: frozenset[str]) -> bool:
     return rule.channels is None or bool(rule.channels & channels)
 
 
+@STEADY
 @given(worlds(unknown=True), rule_sets())
 def test_every_video_gets_one_decision_with_reasons_that_can_be_read(before: World, rules: tuple[Rule, ...]) -> None:
     found = plan(before, rules, NOW)
@@ -53,6 +54,7 @@ def test_every_video_gets_one_decision_with_reasons_that_can_be_read(before: Wor
         assert len({reason.code for reason in decision.reasons if not reason.facts}) <= len(decision.reasons)
 
 
+@STEADY
 @given(worlds(unknown=True), rule_sets())
 def test_a_plan_never_exceeds_a_budget_save_by_what_is_protected(before: World, rules: tuple[Rule, ...]) -> None:
     found = plan(before, rules, NOW)
@@ -73,6 +75,7 @@ def _share(rule: Rule, library: int) -> int | None:
     return None if rule.budget_share is None else int(rule.budget_share * library)
 
 
+@STEADY
 @given(worlds(unknown=True), rule_sets())
 def test_a_plan_never_goes_below_the_floor_save_by_what_is_protected(before: World, rules: tuple[Rule, ...]) -> None:
     found = plan(before, rules, NOW)
@@ -86,12 +89,14 @@ def test_a_plan_never_goes_below_the_floor_save_by_what_is_protected(before: Wor
         assert free >= before.disk.floor
 
 
+@STEADY
 @given(worlds(unknown=True), rule_sets())
 def test_nothing_protected_is_released(before: World, rules: tuple[Rule, ...]) -> None:
     released = {d.video for d in plan(before, rules, NOW).decisions if d.verdict is Verdict.RELEASE}
     assert not released & _protected(before, rules)
 
 
+@STEADY
 @given(worlds(unknown=True), rule_sets())
 def test_only_what_is_held_is_kept_or_released(before: World, rules: tuple[Rule, ...]) -> None:
     on_disk = {v.id for v in before.videos if v.held is not None}
@@ -102,6 +107,7 @@ def test_only_what_is_held_is_kept_or_released(before: World, rules: tuple[Rule,
             assert decision.video not in on_disk
 
 
+@STEADY
 @given(worlds(unknown=True), rule_sets(), st.randoms(use_true_random=False))
 def test_the_same_world_gives_the_same_plan_in_whatever_order_it_is_told(
     before: World, rules: tuple[Rule, ...], chance: random.Random
@@ -112,6 +118,7 @@ def test_the_same_world_gives_the_same_plan_in_whatever_order_it_is_told(
     assert plan(replace(before, videos=tuple(videos)), shuffled, NOW) == plan(before, rules, NOW)
 
 
+@STEADY
 @given(worlds(), rule_sets())
 def test_a_plan_carried_out_and_made_again_changes_nothing(before: World, rules: tuple[Rule, ...]) -> None:
     first = plan(before, rules, NOW)
@@ -122,6 +129,7 @@ def test_a_plan_carried_out_and_made_again_changes_nothing(before: World, rules:
     assert {d.video: d.rule for d in _staying(again)} == charged
 
 
+@STEADY
 @given(worlds(), rule_sets(most=1), st.integers(0, 300), st.integers(1, 100))
 def test_more_budget_never_keeps_less_worth_for_one_rule(
     before: World, rules: tuple[Rule, ...], budget: int, more: int
@@ -134,6 +142,7 @@ def test_more_budget_never_keeps_less_worth_for_one_rule(
     assert kept[1] >= kept[0] * (1 - 1e-9)
 
 
+@STEADY
 @given(worlds(unknown=True), rule_sets())
 def test_a_video_is_charged_at_most_once(before: World, rules: tuple[Rule, ...]) -> None:
     found = plan(before, rules, NOW)
@@ -141,6 +150,7 @@ def test_a_video_is_charged_at_most_once(before: World, rules: tuple[Rule, ...])
     assert sum(use.videos for use in found.rules) <= len(_staying(found))
 
 
+@STEADY
 @given(worlds(unknown=True), rule_sets())
 def test_releases_come_first_then_pins_best_first(before: World, rules: tuple[Rule, ...]) -> None:
     order = [Verdict.RELEASE, Verdict.PIN, Verdict.KEEP, Verdict.LEAVE]
@@ -152,6 +162,7 @@ def test_releases_come_first_then_pins_best_first(before: World, rules: tuple[Ru
         assert ranks == sorted(ranks)
 
 
+@STEADY
 @given(st.lists(st.integers(0, 4000), min_size=1, max_size=12), st.integers(1, 12))
 def test_a_budget_of_n_equal_videos_keeps_the_n_best(views: list[int], room: int) -> None:
     videos = [candidate(f"v{n:02}", views=count) for n, count in enumerate(views)]
@@ -161,6 +172,7 @@ def test_a_budget_of_n_equal_videos_keeps_the_n_best(views: list[int], room: int
     assert sorted((v.views for v in videos if v.id in kept), reverse=True) == best
 
 
+@STEADY
 @given(st.integers(0, 10_000), st.integers(0, 90))
 def test_a_near_tie_never_swaps_what_is_held(views: int, percent: int) -> None:
     rule = Rule(RuleId("top"), "Top", RuleKind.MOST_VIEWED, budget=ByteCount(100 * MB))

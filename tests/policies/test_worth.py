@@ -30,7 +30,19 @@ from policies.renditions import chosen
 from policies.rules import check
 from policies.sizes import choice, estimate
 from policies.worth import trend
-from tests.policies.worlds import FILMS, MB, NEWS, NOW, candidate, carried_out, histories, recent, rendition, world
+from tests.policies.worlds import (
+    FILMS,
+    MB,
+    NEWS,
+    NOW,
+    STEADY,
+    candidate,
+    carried_out,
+    histories,
+    recent,
+    rendition,
+    world,
+)
 
 
 def _hourly(*views: int) -> tuple[Observation, ...]:
@@ -60,6 +72,7 @@ def test_a_counter_that_goes_back_and_forth_makes_nobody_trend() -> None:
     assert trend(shaky, NOW) == pytest.approx(trend(honest, NOW))
 
 
+@STEADY
 @given(histories(), st.integers(0, 48), st.integers(0, 5000), st.integers(0, 5000))
 def test_more_views_seen_last_never_lower_the_trend(
     history: tuple[Observation, ...], hours: int, views: int, more: int

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from appliance.domain.pin import Wish
@@ -25,6 +26,8 @@ MB = 1_000_000
 GB = 1_000_000_000
 NEWS = ChannelId("news")
 FILMS = ChannelId("films")
+STEADY = settings(deadline=None, derandomize=True)
+"""The same examples in every run, however busy the machine."""
 
 
 def rendition(
