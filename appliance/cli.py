@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from appliance import printout
+from appliance.clock import RealClock
 from appliance.errors import BadInput, SchemaTooNew, SeedkeepError
 
 DONE, FAILED, USAGE, TOO_NEW, NOT_RUNNING = 0, 1, 2, 3, 4
@@ -128,7 +130,8 @@ def run(args: argparse.Namespace) -> int:
 def follow(args: argparse.Namespace) -> int:
     """Follow a channel, an account or an instance; pin a single video."""
     answer = _service(args).ask("POST", "/api/v1/channels", {"url": args.url})
-    _print(args, answer, f"Following {_title(answer)}.")
+    became = "Pinned by hand" if answer.get("kind") == "video" else "Following"
+    _print(args, answer, f"{became}: {printout.plain(str(answer.get('title') or args.url))}.")
     return DONE
 
 
@@ -142,7 +145,7 @@ def unfollow(args: argparse.Namespace) -> int:
 def channels(args: argparse.Namespace) -> int:
     """List followed channels."""
     answer = _service(args).ask("GET", "/api/v1/channels", query={"limit": args.limit})
-    _table(args, answer, ("id", "title", "state", "listed", "held"))
+    _print(args, answer, printout.channels(answer))
     return DONE
 
 
@@ -150,7 +153,7 @@ def videos(args: argparse.Namespace) -> int:
     """List videos and what was decided of each."""
     query = {"channel": args.channel, "state": args.state, "q": args.q, "limit": args.limit}
     answer = _service(args).ask("GET", "/api/v1/videos", query=query)
-    _table(args, answer, ("id", "title", "verdict", "state", "done", "size"))
+    _print(args, answer, printout.videos(answer))
     return DONE
 
 
@@ -173,31 +176,37 @@ def unpin(args: argparse.Namespace) -> int:
 def pins(args: argparse.Namespace) -> int:
     """List pins."""
     answer = _service(args).ask("GET", "/api/v1/pins", query={"limit": args.limit})
-    _table(args, answer, ("video_id", "title", "state", "done", "size"))
+    _print(args, answer, printout.pins(answer))
     return DONE
 
 
 def plan(args: argparse.Namespace) -> int:
     """Show the present plan; --explain says why, line by line."""
+    from policies.explain import human_size
+
     answer = _service(args).ask("GET", "/api/v1/plan", query={"limit": args.limit})
     if args.json:
         _print(args, answer, "")
         return DONE
     lines = answer["items"]
     for line in lines:
-        print(f"{line['word']:8} {_size(line['size']):>9}  {line['title']}")
+        print(f"{line['word']:8} {human_size(line['size']):>9}  {printout.plain(line['title'])}")
         if args.explain:
             for reason in line["reasons"]:
-                print(f"{'':20}{reason['text']}")
+                print(f"{'':20}{printout.plain(reason['text'])}")
     if not lines:
         print("Nothing to decide yet: follow a channel first.")
+    if (left := answer["total"] - len(lines)) > 0:
+        print(f"… and {left:,} more; --limit shows more of them.")
     return DONE
 
 
 def status(args: argparse.Namespace) -> int:
     """Show what is held, what happens now and how the disk is."""
-    answer = _service(args).ask("GET", "/api/v1/status")
-    _print(args, answer, json.dumps(answer, indent=2, ensure_ascii=False))
+    service = _service(args)
+    answer = service.ask("GET", "/api/v1/status")
+    arriving = service.ask("GET", "/api/v1/videos", query={"state": "pinning", "limit": 20})["items"]
+    _print(args, answer, printout.status(answer, arriving, RealClock().now()))
     return DONE
 
 
@@ -269,7 +278,11 @@ def token(args: argparse.Namespace) -> int:
 def scrub(args: argparse.Namespace) -> int:
     """Hash everything we hold again, and fetch what is rotten once more."""
     answer = _service(args).ask("POST", "/api/v1/scrub")
-    _print(args, answer, "Scrubbing; the pins page shows what is found.")
+    _print(
+        args,
+        answer,
+        f"Checking {printout.many(answer['queued'], 'video')} against their hashes; what is rotten is fetched again.",
+    )
     return DONE
 
 
@@ -278,11 +291,7 @@ def backup(args: argparse.Namespace) -> int:
     from appliance.store import backup as copies
 
     made = copies.write(_data(args) / "catalogue.db", args.file)
-    _print(
-        args,
-        {"file": str(args.file)},
-        f"{args.file}: {made.channels} channels, {made.videos} videos, {made.pins} pins.",
-    )
+    _print(args, {"file": str(args.file)}, _copied(args.file, made))
     return DONE
 
 
@@ -291,7 +300,7 @@ def restore(args: argparse.Namespace) -> int:
     from appliance.store import backup as copies
 
     found = copies.look(args.file)
-    text = f"{args.file}: {found.channels} channels, {found.videos} videos, {found.pins} pins."
+    text = _copied(args.file, found)
     if args.dry_run:
         _print(args, {"file": str(args.file), "channels": found.channels, "videos": found.videos}, text)
         return DONE
@@ -324,30 +333,13 @@ def _service(args: argparse.Namespace) -> Service:
     return Service(_data(args))
 
 
-def _title(answer: Any) -> str:
-    return str(answer.get("title", "it")) if isinstance(answer, dict) else "it"
-
-
 def _print(args: argparse.Namespace, answer: Any, text: str) -> None:
     print(json.dumps(answer, ensure_ascii=False) if args.json else text)
 
 
-def _table(args: argparse.Namespace, answer: Any, columns: Sequence[str]) -> None:
-    if args.json:
-        print(json.dumps(answer, ensure_ascii=False))
-        return
-    items = answer.get("items", []) if isinstance(answer, dict) else []
-    for item in items:
-        cells = [_size(item.get(c)) if c in ("size", "done") else str(item.get(c, "") or "") for c in columns]
-        print("  ".join(cells))
-    if not items:
-        print("Nothing yet.")
-
-
-def _size(count: Any) -> str:
-    from policies.explain import human_size
-
-    return human_size(count) if isinstance(count, int) else ""
+def _copied(file: Path, copy: Any) -> str:
+    counts = ((copy.channels, "channel"), (copy.videos, "video"), (copy.pins, "pin"))
+    return f"{file}: {', '.join(printout.many(count, thing) for count, thing in counts)}."
 
 
 def parser() -> argparse.ArgumentParser:

@@ -114,7 +114,10 @@ def test_the_plan_is_explained_line_by_line(service: Service, seedkeep: Run) -> 
 
 
 def test_status_health_check_token_and_scrub(service: Service, seedkeep: Run) -> None:
-    assert json.loads(seedkeep("status", "--data", service.data).out)
+    assert json.loads(seedkeep("status", "--json", "--data", service.data).out)["holdings"]["pins"] == {"pinned": 1}
+    told = seedkeep("status", "--data", service.data).out
+    assert "Kept     1 video, " in told
+    assert "To come  nothing" in told
     assert seedkeep("health", "--data", service.data).out == "ok\n"
     checked = seedkeep("check", "--data", service.data)
     assert checked.code == 0
@@ -148,7 +151,7 @@ def test_a_backup_is_made_while_running_and_put_back_while_not(
     copy = tmp_path / "copy.db"
     made = seedkeep("backup", copy, "--data", service.data)
     assert made.code == 0
-    assert "1 videos, 1 pins" in made.out
+    assert "1 video, 1 pin." in made.out
     assert seedkeep("backup", copy, "--data", service.data).code == 2
     looked = seedkeep("restore", copy, "--dry-run", "--data", tmp_path / "other")
     assert looked.code == 0
