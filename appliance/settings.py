@@ -78,7 +78,7 @@ class Lan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     data_dir: Annotated[str, Meta(description="Folder for the database, keys and resume data.")] = "data"
-    library_dir: Annotated[str, Meta(description="Folder for media; empty: `library` in data_dir.")] = ""
+    library_dir: Annotated[str, Meta(description="Folder for media; empty: library/ in the data folder.")] = ""
     web: Web = Web()
     setup: Setup = Setup()
     follow: Follow = Follow()

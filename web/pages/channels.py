@@ -9,7 +9,7 @@ from litestar.params import PathParameter
 
 from appliance.domain.channel import WhenGone
 from appliance.domain.units import ChannelId
-from appliance.errors import SeedkeepError
+from appliance.errors import OriginError, SeedkeepError
 from appliance.store import channels as store
 from web.pages.show import Asked, block, fields, go, missing, services, show
 from web.services import Services
@@ -43,7 +43,7 @@ async def follow(request: Asked) -> Response[str]:
     try:
         found = await house.following.follow(text)
     except SeedkeepError as error:
-        return await _list(request, Follow(url=text, error=error.message, hint=error.hint), status=422)
+        return await _list(request, Follow(url=text, error=error.message, hint=_hint(error)), status=422)
     href = f"channels/{found.channel}" if found.channel else f"videos/{found.video}"
     if block(request):
         done = (
@@ -96,6 +96,13 @@ async def unfollow(request: Asked, ident: Ident) -> Response[str]:
         return await missing(request, *GONE)
     house.planning.wake()
     return go(request, "channels", "left")
+
+
+def _hint(error: SeedkeepError) -> str:
+    """Return the remedy for a person who waits: an address that nobody follows yet is not tried again by itself."""
+    if not isinstance(error, OriginError):
+        return error.hint
+    return error.hint if "by itself" not in error.hint and "tries again" not in error.hint else "Try again later."
 
 
 async def _back(request: Asked, ident: str, found: bool, said: str) -> Response[str]:

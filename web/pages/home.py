@@ -4,8 +4,9 @@ import asyncio
 
 from litestar import Response, get
 
-from appliance.domain.catalogue import VideoFilter, VideoLine, VideoSort
+from appliance.domain.catalogue import Holdings, VideoFilter, VideoLine, VideoSort
 from appliance.domain.pin import PinState
+from appliance.domain.plan import Verdict
 from appliance.store import channels, ledger, lists
 from policies.explain import sentence
 from web.pages.show import Asked, disk, services, show
@@ -14,6 +15,7 @@ from web.views import disk as disks
 from web.views import home, traffic
 
 NEWEST = 8
+ON_THE_WAY = (PinState.QUEUED, PinState.PINNING, PinState.WAITING, PinState.FAILED, PinState.MISSING)
 BUSY = (PinState.PINNING, PinState.WAITING, PinState.FAILED, PinState.MISSING, PinState.RELEASING)
 
 
@@ -22,9 +24,9 @@ async def first_page(request: Asked) -> Response[str]:
     house = services(request)
     now = house.clock.now()
     today = now.date()
-    followed, held, days, busy, newest, space = await asyncio.gather(
+    followed, (held, asked), days, busy, newest, space = await asyncio.gather(
         house.store.read(channels.every),
-        house.store.read(lists.holdings),
+        _held(house),
         house.store.read(ledger.days, today - (traffic.SPAN - 1) * traffic.ONE_DAY, today),
         _busy(house),
         house.store.read(lists.page, VideoFilter(pin_state=PinState.PINNED, sort=VideoSort.NEWEST, limit=NEWEST)),
@@ -37,6 +39,7 @@ async def first_page(request: Asked) -> Response[str]:
         down_limit=budget.download,
         queued=held.by_state.get(PinState.QUEUED, 0),
         held=held.by_state.get(PinState.PINNED, 0),
+        asked=asked,
         troubles=house.health().troubles,
     )
     view = home.home(
@@ -56,6 +59,15 @@ async def first_page(request: Asked) -> Response[str]:
         {"home": view, "follow": {"url": "", "error": "", "hint": "", "done": "", "href": ""}},
         here="home",
     )
+
+
+async def _held(house: Services) -> tuple[Holdings, int]:
+    """Return all pins together, and how many videos are wanted that have none yet."""
+    held, wanted = await asyncio.gather(
+        house.store.read(lists.holdings),
+        house.store.read(lists.page, VideoFilter(verdict=Verdict.PIN, limit=1)),
+    )
+    return held, max(0, wanted.total - sum(held.by_state.get(state, 0) for state in ON_THE_WAY))
 
 
 async def _busy(house: Services) -> list[VideoLine]:

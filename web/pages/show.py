@@ -79,6 +79,7 @@ async def frame(house: Services) -> Frame:
         down=words.rate(rates.down),
         held=words.size(space.used) if space else "nothing",
         held_share=words.share(space.total - space.free, space.total) if space else 0.0,
+        disk=f"disk {words.share(space.total - space.free, space.total):.0f} % full" if space else "disk not there",
     )
 
 

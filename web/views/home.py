@@ -25,6 +25,7 @@ class Frame:
     down: str
     held: str
     held_share: float
+    disk: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class Home:
     tray: Tray | None
     happening: tuple[Happening, ...]
     queued: int
+    asked: int
     watching: int
     worries: tuple[Worry, ...]
     troubles: tuple[str, ...]
@@ -67,13 +69,17 @@ class Home:
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
-    """The numbers of this moment: rates, limits in bytes/s, pins that wait their turn, videos held whole."""
+    """The numbers of this moment: rates, limits in bytes/s, pins that wait their turn, videos held whole.
+
+    ``asked`` are videos that the rules want and of which the origin has still to be asked how they are fetched.
+    """
 
     rates: Rates
     up_limit: int | None
     down_limit: int | None
     queued: int
     held: int
+    asked: int = 0
     troubles: tuple[str, ...] = ()
 
 
@@ -104,6 +110,7 @@ def home(
             Happening(video.card(line, now, say), detail(line, activity.get(line.id))) for line in order[:6]
         ),
         queued=pulse.queued,
+        asked=pulse.asked,
         watching=pulse.rates.viewers,
         worries=worries(channels, now),
         troubles=pulse.troubles,
@@ -152,4 +159,4 @@ def _subline(history: History, channels: int) -> str:
     if history.empty:
         return "The first videos are on their way." if channels else "Follow a channel, and its videos come to stay."
     line = f"Gave {history.up} in the last 30 days"
-    return f"{line}, {history.ratio} times what it took." if history.ratio else f"{line}."
+    return f"{line}, {history.ratio} times what it took." if history.ratio else f"{line} and took {history.down}."

@@ -94,7 +94,7 @@ def _row(kind: TrafficClass, up: int, down: int, total_up: int, total_down: int)
 
 
 def _ratio(up: int, down: int) -> str:
-    if down <= 0 or up <= 0:
+    if down <= 0 or 10 * up < down:
         return ""
     return f"{up / down:.1f}".removesuffix(".0")
 

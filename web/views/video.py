@@ -176,6 +176,8 @@ def page(
     """Return everything a video's own page shows. ``given_taken`` are bytes over all time."""
     summary, line = record.summary, line_of(record, pin, decision)
     reasons = tuple(dict.fromkeys(say(reason) for reason in decision.reasons)) if decision else ()
+    if record.wish is Wish.NEVER and pin is not None:
+        reasons = (*reasons, "Barred by hand: it goes as soon as nobody watches it.")
     order = sorted(record.renditions, key=lambda r: (r.kind is RenditionKind.WEB, -r.height))
     return Page(
         card=card(line, now, say),

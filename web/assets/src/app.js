@@ -5,6 +5,15 @@ import { startLive } from "./live.js";
 document.documentElement.classList.add("js");
 if (document.body.hasAttribute("data-live-pages")) startLive();
 
+// A picture that is not here leaves the drawing behind it.
+function missing(picture) {
+  if (picture.matches?.(".thumb img")) picture.remove();
+}
+document.addEventListener("error", (event) => missing(event.target), true);
+for (const picture of document.querySelectorAll(".thumb img")) {
+  if (picture.complete && !picture.naturalWidth && picture.currentSrc) missing(picture);
+}
+
 // One sheet or menu at a time, closed by Escape or by a click elsewhere.
 document.addEventListener("click", (event) => {
   for (const open of document.querySelectorAll("details.tabs-more[open]")) {

@@ -107,13 +107,30 @@ function start(place) {
     plot.destroy();
     plot = draw(place, data);
   };
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
+  const scheme = matchMedia("(prefers-color-scheme: dark)");
+  scheme.addEventListener("change", again);
   let width = place.clientWidth;
-  new ResizeObserver(() => {
+  const watcher = new ResizeObserver(() => {
+    if (!place.isConnected) {
+      watcher.disconnect();
+      scheme.removeEventListener("change", again);
+      plot.destroy();
+      return;
+    }
     if (place.clientWidth === width) return;
     width = place.clientWidth;
     plot.setSize({ width, height: HEIGHT });
-  }).observe(place);
+  });
+  watcher.observe(place);
 }
 
-for (const place of document.querySelectorAll("[data-plot]")) start(place);
+// A part of the page that came anew brings its plot along undrawn.
+function startAll() {
+  for (const place of document.querySelectorAll("[data-plot]:not([data-drawn])")) {
+    place.dataset.drawn = "";
+    start(place);
+  }
+}
+
+startAll();
+document.addEventListener("htmx:afterSwap", startAll);
