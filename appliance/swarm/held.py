@@ -95,6 +95,7 @@ class Held:
     given_seeds: set[str] = field(default_factory=set)
     _shown: tuple[object, TorrentStatus] | None = None
     mending: asyncio.Lock = field(default_factory=asyncio.Lock)
+    writing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def hash_of(self, piece: int) -> bytes:
         """Return a piece's SHA-1. A round trip to libtorrent: not on the loop, not in a hurry."""

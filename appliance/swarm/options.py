@@ -118,7 +118,7 @@ def session_settings(options: SwarmOptions, *, watched: bool = False) -> Any:
         "unchoke_slots_limit": 24,
         "no_recheck_incomplete_resume": True,
         "report_web_seed_downloads": True,
-        "max_queued_disk_bytes": 16 * MIB,
+        "max_queued_disk_bytes": 2 * MIB,  # what a kill may lose, beside the pieces that are not done
         "aio_threads": 4,
         **(WATCHED if watched else CALM),
         **options.extra,

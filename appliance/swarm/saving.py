@@ -37,7 +37,16 @@ class Saving:
         return buffer
 
     async def save(self, held: Held) -> None:
-        """Store what is known of one torrent. Raises SwarmError or DiskError."""
+        """Store what is known of one torrent, one at a time for each. Raises SwarmError or DiskError."""
+        async with held.writing:
+            await self._save(held)
+
+    async def forget(self, held: Held) -> None:
+        """Delete what is stored of one torrent."""
+        async with held.writing:
+            await self._in_thread(partial(self._resume.forget, held.info_hash))
+
+    async def _save(self, held: Held) -> None:
         held.dirty, synced = False, held.synced
         try:
             buffer = await self.buffer(held)

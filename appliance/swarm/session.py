@@ -180,10 +180,11 @@ class LibtorrentSwarm:
         held.closing = True
         try:
             await self._leave(held)
-        finally:
+        except BaseException:
             held.closing = False
+            raise
+        await self._saving.forget(held)
         del self._held[info_hash]
-        await self._engine.in_thread(lambda: self._resume.forget(info_hash))
 
     async def _leave(self, held: Held) -> None:
         """Take a torrent out of libtorrent and wait until its files are closed; nothing it spent is lost."""
