@@ -16,8 +16,22 @@ Rate = Annotated[int, Meta(ge=0)]
 class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     host: Annotated[str, Meta(description="Address the dashboard listens on.")] = "0.0.0.0"
     port: Annotated[int, Meta(ge=0, le=65535, description="Port of the dashboard; 0 takes any free one.")] = 7333
-    base_path: Annotated[str, Meta(description="Also serve below this path, for a reverse proxy.")] = ""
-    public_url: Annotated[str, Meta(description="Address that people outside this network use, if any.")] = ""
+    base_path: Annotated[
+        str,
+        Meta(
+            pattern=r"^[A-Za-z0-9._~/-]*$",
+            max_length=200,
+            description="Also serve below this path, for a reverse proxy: /seedkeep.",
+        ),
+    ] = ""
+    public_url: Annotated[
+        str,
+        Meta(
+            pattern=r"^(https?://[^\s/]+(/\S*)?)?$",
+            max_length=500,
+            description="Address that people outside this network use, if any, from https:// on.",
+        ),
+    ] = ""
     play_without_login: Annotated[bool, Meta(description="Screens on this network play without a login.")] = True
 
 
@@ -29,7 +43,14 @@ class Follow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     allow_private_origins: Annotated[
         bool, Meta(description="Follow servers on private and loopback addresses, and over plain HTTP.")
     ] = False
-    contact: Annotated[str, Meta(description="Address named to origins in the User-Agent, for complaints.")] = ""
+    contact: Annotated[
+        str,
+        Meta(
+            pattern=r"^[ -~]*$",
+            max_length=200,
+            description="E-mail or web address named to origins in the User-Agent, for complaints.",
+        ),
+    ] = ""
 
 
 class Swarm(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -73,7 +94,15 @@ class Pin(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
 class Lan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     mdns: Annotated[bool, Meta(description="Announce the box on this network.")] = True
-    name: Annotated[str, Meta(min_length=1, max_length=60, description="Name on this network.")] = "seedkeep"
+    name: Annotated[
+        str,
+        Meta(
+            pattern=r"^[A-Za-z0-9-]+$",
+            min_length=1,
+            max_length=60,
+            description="Name on this network: letters, digits, hyphens.",
+        ),
+    ] = "seedkeep"
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

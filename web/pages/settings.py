@@ -11,7 +11,6 @@ from appliance.errors import BadInput
 from appliance.store import logins
 from web.access.decide import Scope
 from web.pages.show import Asked, fields, gate, go, missing, services, show, source, visit
-from web.services import Source
 from web.views import settings as views
 
 Ident = Annotated[str, PathParameter(max_length=64)]
@@ -29,9 +28,11 @@ async def save(request: Asked) -> Response[str]:
     errors: dict[str, str] = {}
     changes: dict[str, Any] = {}
     for option in house.settings.options():
-        fixed = option.source in (Source.FILE, Source.ENVIRONMENT) or option.secret
+        fixed = option.locked_by is not None or option.secret
         switch = isinstance(option.default, bool)
         if fixed or (option.path not in sent and not (switch and f"has.{option.path}" in sent)):
+            continue
+        if views.untouched(option, sent.get(option.path, "")):
             continue
         try:
             value = views.parse(option, sent.get(option.path, ""))

@@ -123,6 +123,11 @@ def parse(option: Option, text: str) -> object:
     return text
 
 
+def untouched(option: Option, text: str) -> bool:
+    """Tell whether ``text`` is what the page showed: sizes are shown rounded, and must not be saved so unasked."""
+    return not isinstance(option.default, bool) and text.strip() == _shown(option.value, option.path.endswith("_bytes"))
+
+
 def _field(option: Option, name: str, error: str, typed: Mapping[str, str]) -> Field:
     in_gb = option.path.endswith("_bytes")
     switch = isinstance(option.default, bool)
@@ -140,7 +145,7 @@ def _field(option: Option, name: str, error: str, typed: Mapping[str, str]) -> F
         on=option.path in typed if typed and switch else bool(option.value),
         picks=tuple(Pick(choice, choice, choice == option.value) for choice in option.choices),
         source=source(option),
-        locked=option.source in (Source.FILE, Source.ENVIRONMENT),
+        locked=option.locked_by is not None,
         error=error,
     )
 
@@ -149,7 +154,7 @@ def source(option: Option) -> str:
     """Return where a value comes from, in words."""
     match option.source:
         case Source.DEFAULT:
-            return "default"
+            return "default" if option.locked_by is None else "default; set only in a file or the environment"
         case Source.SAVED:
             return "set here"
         case Source.FILE | Source.ENVIRONMENT:
@@ -240,7 +245,7 @@ def limits(
                 value=(typed or {}).get(key, megabytes(option.value)),
                 now=words.limit(option.value) + (f" ({_megabits(option.value)})" if option.value else ""),
                 source=source(option),
-                locked=option.source in (Source.FILE, Source.ENVIRONMENT),
+                locked=option.locked_by is not None,
                 error=(errors or {}).get(key, ""),
             )
         )
