@@ -241,6 +241,7 @@ def compose(layers: Mapping[Source, Mapping[str, Any]], names: Mapping[str, str]
         path = where.rstrip("`")
         field = FIELDS.get(path)
         hint = "" if field is None else f"{field.description} {_range(field)}".strip()
+        text = "This cannot be used" if "regex" in text else text
         raise BadInput(f"{path or 'A setting'}: {text[:1].lower()}{text[1:]}.", hint=hint, field=path) from error
     return Page(settings, sources)
 
