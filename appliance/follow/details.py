@@ -76,7 +76,9 @@ class Details:
             return _recorded(record)
         try:
             detail = await self._asked(record, priority)
-        except Throttled:
+        except Throttled as error:
+            again = self._clock.now() + timedelta(seconds=error.after)
+            await self._store.write(videos.note_detail_trouble, video, trouble_of(error), again)
             raise
         except OriginError as error:
             await self._record_failure(video, error)

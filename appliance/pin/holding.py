@@ -25,15 +25,20 @@ from appliance.library.marker import Library
 from appliance.outbound.fetch import Fetcher
 from appliance.pin.gather import Gathered
 from appliance.pin.merge import merged, not_whole
-from appliance.pin.patchwork import Patchwork, patches
+from appliance.pin.patchwork import Patch, Patchwork, patches
 from appliance.swarm.port import Fault, Swarm, SwarmEvent, TorrentMeta, TorrentSpec, Whole
 
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Spend = Callable[[int], None]
+Owner = Callable[[InfoHash], tuple[VideoId, RenditionName] | None]
 PATCH_SECONDS = 300.0
 """The longest one range may take; our own limit is not counted."""
+
+
+def _nobody(_: InfoHash) -> tuple[VideoId, RenditionName] | None:
+    return None
 
 
 class OriginWindow:
@@ -70,10 +75,11 @@ class Holding:
         spend: Callable[[VideoId, RenditionName, int], None],
         trackers: tuple[str, ...],
         mirrors: tuple[str, ...] = (),
+        owner: Owner = _nobody,
     ) -> None:
         self._library, self._swarm, self._fetcher = library, swarm, fetcher
         self._gathered, self._trackers, self._mirrors = gathered, trackers, mirrors
-        self._spend = spend
+        self._spend, self._owner = spend, owner
         self.manifest = gathered.manifest
         self._torrents: dict[RenditionName, _Torrent] = {}
         self._works: dict[str, Patchwork] = {}
@@ -137,7 +143,8 @@ class Holding:
         self.manifest = merged(old, self.manifest)
         folder = await asyncio.to_thread(self._list)
         for record in self._gathered.manifest.renditions:
-            if (meta := self._gathered.metas.get(RenditionName(record.name))) is not None:
+            meta = self._gathered.metas.get(RenditionName(record.name))
+            if meta is not None and not self._is_anothers(meta.info_hash):
                 await self._add(record, self._spec(record, meta, folder), sequential)
             else:
                 await self._patch(record)
@@ -184,12 +191,29 @@ class Holding:
         if torrent.done == torrent.size:
             torrent.whole.set()
 
+    def _is_anothers(self, info_hash: InfoHash) -> bool:
+        """Whether the swarm has this torrent over another video's files: one film at two origins, or a false claim.
+
+        A torrent has one place on the disk, so this video comes by ranges, checked by its list of hashes.
+        """
+        owner = self._owner(info_hash)
+        return self._swarm.holds(info_hash) and (owner is None or owner[0] != self.video)
+
+    def _require_hashes(self, record: RenditionRecord, parts: tuple[Patch, ...], bytemap: ByteMap | None) -> None:
+        spans = {(s.offset, s.offset + s.length - 1) for s in (() if bytemap is None else bytemap.segments)}
+        if record.torrent is not None and any(p.sha256 is None and (p.first, p.last) in spans for p in parts):
+            raise SwarmError(
+                "Another video here has the same torrent, and this one has no hashes of its own.",
+                hint="It is tried again by itself; until then play the other one.",
+            )
+
     async def _patch(self, record: RenditionRecord) -> None:
         for file in record.files:
             opening = self._stack.enter_async_context(Draft(self._library, self.manifest, file.name))
             draft = await to_its_end(opening)
             bytemap = self._gathered.bytemaps.get(RenditionName(record.name))
             parts = patches(file.name, ByteCount(file.size), bytemap, self._gathered.hashes.get(file.name, {}))
+            self._require_hashes(record, parts, bytemap)
             fetch = partial(self._range, file.url, partial(self._spend, self.video, RenditionName(record.name)))
             work = Patchwork(draft, ByteCount(file.size), parts, fetch)
             await work.verify()

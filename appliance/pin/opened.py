@@ -50,8 +50,10 @@ class Opened:
         return tuple((info_hash, video) for info_hash, (video, _) in self._owners.items())
 
     def own(self, video: VideoId, torrents: dict[RenditionName, InfoHash]) -> None:
+        """Note whose torrents these are; one that is another video's already stays that one's, as its files do."""
         for name, info_hash in torrents.items():
-            self._owners[info_hash] = (video, name)
+            if self._owners.get(info_hash, (video, name))[0] == video:
+                self._owners[info_hash] = (video, name)
 
     async def drop_torrents(self, video: VideoId, but: frozenset[InfoHash] = frozenset()) -> None:
         """Take a video's torrents, save those in ``but``, out of the swarm. Files stay."""
@@ -73,6 +75,12 @@ class Opened:
         if holding is not None:
             await holding.close(keep_torrents=keep_torrents)
         self.tell(video)
+
+    async def give_way(self, video: VideoId) -> None:
+        """Give the link to who waits for ``video``: what is open only for a viewer goes on when that one asks again."""
+        for other in list(self.holdings.values()):
+            if other.video != video and other.started and not other.manifest.promised:
+                await other.pause()
 
     async def close_all(self) -> None:
         """End all fetching by range; torrents stay in the swarm, which saves them as it stops."""

@@ -17,7 +17,7 @@ from appliance.library.manifest import Manifest, RenditionRecord
 from appliance.library.marker import Library
 from appliance.outbound.fetch import Fetcher
 from appliance.pin.gather import Gatherer
-from appliance.pin.holding import Holding, names_in_order
+from appliance.pin.holding import Holding, Owner, names_in_order
 from appliance.store import videos
 from appliance.store.engine import Store
 from appliance.swarm.port import Swarm, TorrentSpec
@@ -80,11 +80,12 @@ def picked(record: VideoRecord, names: tuple[RenditionName, ...]) -> tuple[Rendi
 
 
 async def open_holding(
-    parts: Parts, record: VideoRecord, chosen: tuple[Rendition, ...], *, promised: bool, urgent: bool
+    parts: Parts, record: VideoRecord, chosen: tuple[Rendition, ...], *, promised: bool, urgent: bool, owner: Owner
 ) -> Holding:
     """Return the video open and stopped, what lies on the disk verified. Raises SeedkeepError; leaves nothing running.
 
-    Where an address has gone stale (playlists and torrents are renamed upstream) the detail is asked for once more.
+    ``owner`` tells whose a torrent in the swarm is. Where an address has gone stale (playlists and torrents are renamed
+    upstream) the detail is asked for once more.
     """
     try:
         gathered = await parts.gatherer.gather(record, chosen, urgent=urgent)
@@ -102,6 +103,7 @@ async def open_holding(
         parts.spend,
         record.trackers,
         record.mirrors,
+        owner,
     )
     try:
         await holding.open(sequential=urgent)

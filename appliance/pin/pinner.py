@@ -148,7 +148,8 @@ class Pinner:
             await self._parts.sources.detail(pin.video)
             record = await record_of(self._parts, pin.video)
         chosen = picked(record, pin.renditions)
-        holding = await open_holding(self._parts, record, chosen, promised=True, urgent=self._leases.held(pin.video))
+        urgent, owner = self._leases.held(pin.video), self._opened.owner
+        holding = await open_holding(self._parts, record, chosen, promised=True, urgent=urgent, owner=owner)
         self._opened.take(holding)
         return holding
 

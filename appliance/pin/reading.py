@@ -147,6 +147,7 @@ class HouseShelf:
             if (holding := self._opened.holdings.get(video)) is not None:
                 return holding
             await asyncio.to_thread(self._parts.library.require)
+            await self._opened.give_way(video)
             record = await record_of(self._parts, video)
             if not record.renditions and record.upstream is not Upstream.LIVE:
                 await self._parts.sources.detail(video, priority=True)
@@ -160,7 +161,8 @@ class HouseShelf:
                 raise NotFound("The origin offers no rendition of this video that can be played.")
             await self._opened.require_room(video, ByteCount(sum(r.size for r in wanted)))
             pin = await self._parts.store.read(pins.one, video)
-            holding = await open_holding(self._parts, record, wanted, promised=pin is not None, urgent=True)
+            promised, owner = pin is not None, self._opened.owner
+            holding = await open_holding(self._parts, record, wanted, promised=promised, urgent=True, owner=owner)
             self._opened.take(holding)
             await holding.start()
             return holding
