@@ -173,6 +173,7 @@ class House:
         )
         self.tender = Tender(store, swarm, self.fetcher, self.clock, budget_of(settings), self.keeper.owner)
         self.shelf = HouseShelf(self.keeper)
+        self.media = create_media_app(self.shelf, self.leases, self.tender.count_player, self.tender.pace_player)
         self.web = create_app(self._services())
 
     def _count_origin(self, origin: Origin, count: int) -> None:
@@ -192,7 +193,7 @@ class House:
             keeping=self.keeper,
             spending=Ledger(self.tender, self.swarm, self.keeper, self.leases),
             shelf=self.shelf,
-            media=create_media_app(self.shelf, self.leases, self.tender.count_player, self.tender.pace_player),
+            media=self.media,
             health=self.health,
             lan_hosts=self.lan_hosts,
             lan_address=self.lan_address,
@@ -409,6 +410,7 @@ async def _work(house: House, server: _Server, service: Systemd, listener: socke
         await serving
         for task in tasks:
             task.cancel()
+        house.media.close()
         await house.shelf.close()
         await asyncio.gather(*tasks, return_exceptions=True)
 

@@ -7,12 +7,12 @@ from sqlmodel import Session, col, select
 
 from appliance.domain.channel import WhenGone
 from appliance.domain.pin import PinState, Wish
-from appliance.domain.plan import Candidate, Held, Observation, RuleKind
+from appliance.domain.plan import Candidate, Decision, Held, Observation, RuleKind
 from appliance.domain.units import ByteCount, ChannelId, RenditionName, VideoId
 from appliance.domain.video import Rendition, Upstream
 from appliance.store import observations, rules
 from appliance.store.columns import unpack
-from appliance.store.tables import ChannelRow, ListedRow, PinRow, RenditionRow, VideoRow
+from appliance.store.tables import ChannelRow, DecisionRow, ListedRow, PinRow, RenditionRow, VideoRow
 from appliance.store.videos import rendition_of
 
 _NOT_SHOWN = (Upstream.GONE.value, Upstream.HIDDEN.value)
@@ -81,15 +81,20 @@ def _listed(session: Session) -> dict[VideoId, frozenset[ChannelId]]:
 
 
 def _held(session: Session) -> dict[VideoId, Held]:
-    rows = session.exec(select(PinRow).where(PinRow.state != PinState.RELEASING.value))
+    query = (
+        select(PinRow, DecisionRow.body)
+        .outerjoin(DecisionRow, col(DecisionRow.video) == col(PinRow.video))
+        .where(PinRow.state != PinState.RELEASING.value)
+    )
     return {
         VideoId(r.video): Held(
             renditions=unpack(tuple[RenditionName, ...], r.renditions),
             size=ByteCount(r.size),
             done=ByteCount(r.done),
             pinned_at=r.pinned_at,
+            rule=None if body is None else unpack(Decision, body).rule,
         )
-        for r in rows
+        for r, body in session.exec(query)
     }
 
 

@@ -226,6 +226,9 @@ class LibtorrentSwarm:
         held = self._must(info_hash)
         held.started = False
         held.handle.pause()
+        viewing = self._viewings.get(info_hash)
+        if viewing is not None and not viewing.steering.watched:
+            self.left(viewing)  # nobody reads now, so nothing is read ahead either
 
     async def save(self, info_hash: InfoHash) -> None:
         held = self._must(info_hash)

@@ -123,7 +123,7 @@ def watched(lab: Lab, folder: Path, source: str, times: int) -> tuple[list[float
                 start, seek = watch(box, ids[f"Film {k}"])
                 starts.append(start)
                 seeks.append(seek)
-                taken.append(box.ask("GET", "/api/v1/status")["activity"][0]["done"] / made.size)
+                taken.append(box.ask("GET", "/api/v1/status")["activity"][0]["activity"]["done"] / made.size)
                 for peer in peers:
                     peer.stop()
             print(f"{source}: start {starts}, seek to 70 % {seeks}")
