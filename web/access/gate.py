@@ -256,5 +256,6 @@ def _remember(where: dict[str, tuple[Any, float]], ident: str, what: object, now
 
 def _span(seconds: float) -> str:
     if seconds <= 90:
-        return f"{max(1, round(seconds))} seconds"
+        whole = max(1, round(seconds))
+        return "a second" if whole == 1 else f"{whole} seconds"
     return f"{round(seconds / 60)} minutes"

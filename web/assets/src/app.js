@@ -5,11 +5,17 @@ import { startLive } from "./live.js";
 document.documentElement.classList.add("js");
 if (document.body.hasAttribute("data-live-pages")) startLive();
 
-// A picture that is not here leaves the drawing behind it.
+// A picture that is not here leaves the drawing behind it, and is asked for once more: it comes after the video.
 function missing(picture) {
-  if (picture.matches?.(".thumb img")) picture.remove();
+  if (!picture.matches?.(".thumb img")) return;
+  picture.hidden = true;
+  if (picture.dataset.asked) return;
+  picture.dataset.asked = "again";
+  picture.loading = "eager";
+  setTimeout(() => picture.isConnected && (picture.src = picture.src), 4000);
 }
 document.addEventListener("error", (event) => missing(event.target), true);
+document.addEventListener("load", (event) => event.target.matches?.(".thumb img[hidden]") && (event.target.hidden = false), true);
 for (const picture of document.querySelectorAll(".thumb img")) {
   if (picture.complete && !picture.naturalWidth && picture.currentSrc) missing(picture);
 }
