@@ -92,7 +92,7 @@ def _held(session: Session) -> dict[VideoId, Held]:
             size=ByteCount(r.size),
             done=ByteCount(r.done),
             pinned_at=r.pinned_at,
-            rule=None if body is None else unpack(Decision, body).rule,
+            rule=unpack(Decision, body).rule if body else None,
         )
         for r, body in session.exec(query)
     }
