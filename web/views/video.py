@@ -74,9 +74,10 @@ class Player:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One video's page. ``may_*`` say which buttons make sense now."""
+    """One video's page. ``may_*`` say which buttons make sense now; ``channel_href``: where it is followed."""
 
     card: Card
+    channel_href: str
     description: str
     origin: str
     origin_url: str
@@ -181,6 +182,7 @@ def page(
     order = sorted(record.renditions, key=lambda r: (r.kind is RenditionKind.WEB, -r.height))
     return Page(
         card=card(line, now, say),
+        channel_href=f"channels/{record.channels[0]}" if len(record.channels) == 1 else "",
         description=summary.description,
         origin=summary.origin,
         origin_url=summary.url if summary.url.startswith(("https://", "http://")) else "",
