@@ -26,6 +26,7 @@ from web.access.door import Door
 from web.access.gate import Gate
 from web.api.routes import resources
 from web.events import Events
+from web.glance import Glance
 from web.pages import show, theatre
 from web.problems import Problem, Refusal
 from web.services import Services
@@ -47,8 +48,8 @@ class Web:
 
     def __init__(self, services: Services) -> None:
         self._media, self._statics = services.media, Statics()
-        self._gate, self._events = Gate(services), Events(services)
-        self._litestar = _litestar(services, self._gate, self._events)
+        self._gate, self._events, self._glance = Gate(services), Events(services), Glance(services)
+        self._litestar = _litestar(services, self._gate, self._events, self._glance)
         self._door = Door(services, self._gate, self._route, error_page)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,6 +59,7 @@ class Web:
         """End every listener's stream, and listen to the store no longer. Idempotent."""
         self._events.stop()
         self._gate.close()
+        self._glance.close()
 
     async def _route(self, scope: Any, receive: Receive, send: Send) -> None:
         path = str(scope.get("path", ""))
@@ -76,7 +78,7 @@ def create_app(services: Services) -> Web:
     return Web(services)
 
 
-def _litestar(services: Services, gate: Gate, events: Events) -> Litestar:
+def _litestar(services: Services, gate: Gate, events: Events, glance: Glance) -> Litestar:
     async def opened(_: Litestar) -> None:
         await gate.open()
 
@@ -85,7 +87,7 @@ def _litestar(services: Services, gate: Gate, events: Events) -> Litestar:
 
     return Litestar(
         route_handlers=[*resources(), *page_handlers()],
-        state=State({"services": services, "gate": gate, "events": events}),
+        state=State({"services": services, "gate": gate, "events": events, "glance": glance}),
         openapi_config=OpenAPIConfig(
             title="Seedkeep",
             version=services.health().version,

@@ -94,8 +94,7 @@ class Keeper:
     async def disk(self) -> Disk:
         """Return the library's disk as it is now. Raises LibraryMissing, DiskError."""
         await asyncio.to_thread(self.parts.library.require)
-        rows = await self.parts.store.read(pins.every)
-        return await self._space.disk(ByteCount(sum(p.done for p in rows)))
+        return await self._space.disk(await self.parts.store.read(pins.held_bytes))
 
     async def scrub(self) -> int:
         """Have everything that is pinned hashed again, one video after the other; return how many will be."""

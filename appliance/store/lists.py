@@ -115,6 +115,8 @@ def page(session: Session, wanted: VideoFilter) -> VideoPage:
 
 def lines(session: Session, videos: tuple[VideoId, ...]) -> tuple[VideoLine, ...]:
     """Return the lines of these videos, in this order; unknown ones are left out."""
+    if not videos:
+        return ()
     rows = session.exec(
         select(*_LINE)  # type: ignore[call-overload]
         .select_from(VideoRow)
@@ -136,6 +138,9 @@ def holdings(session: Session) -> Holdings:
     for state, n, d, s in rows:
         by_state[PinState(state)] = int(n)
         done, size = done + int(d or 0), size + int(s or 0)
-    videos = int(session.exec(select(func.count()).select_from(VideoRow)).one())
-    channels = int(session.exec(select(func.count()).select_from(ChannelRow)).one())
-    return Holdings(by_state, ByteCount(done), ByteCount(size), videos, channels)
+    counted = select(
+        select(func.count()).select_from(VideoRow).scalar_subquery(),
+        select(func.count()).select_from(ChannelRow).scalar_subquery(),
+    )
+    videos, channels = session.exec(counted).one()
+    return Holdings(by_state, ByteCount(done), ByteCount(size), int(videos), int(channels))

@@ -5,7 +5,7 @@ This module has the noun.
 
 from datetime import datetime
 
-from sqlmodel import Session, col, select, update
+from sqlmodel import Session, col, func, select, update
 
 from appliance.domain.channel import Trouble
 from appliance.domain.pin import Pin, PinState
@@ -33,6 +33,11 @@ def _pin(row: PinRow) -> Pin:
 def every(session: Session) -> tuple[Pin, ...]:
     """Return all pins, the oldest promise first."""
     return tuple(_pin(r) for r in session.exec(select(PinRow).order_by(col(PinRow.since), col(PinRow.video))))
+
+
+def held_bytes(session: Session) -> ByteCount:
+    """Return the verified bytes of all pins together."""
+    return ByteCount(int(session.exec(select(func.coalesce(func.sum(PinRow.done), 0))).one()))
 
 
 def one(session: Session, video: VideoId) -> Pin | None:

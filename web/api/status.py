@@ -8,10 +8,10 @@ from litestar import get
 
 from appliance.domain.catalogue import OriginToday
 from appliance.domain.plan import Disk
-from appliance.errors import DiskError
 from appliance.store import lists
 from web.context import AnyRequest, house
-from web.services import Activity, Rates, Services
+from web.glance import Glance
+from web.services import Activity, Rates
 
 
 class HoldingsBody(msgspec.Struct, frozen=True):
@@ -43,23 +43,14 @@ class StatusBody(msgspec.Struct, frozen=True):
     origins: list[OriginToday]
 
 
-async def _disk(services: Services) -> Disk | None:
-    try:
-        return await services.keeping.disk()
-    except DiskError:
-        return None
-
-
 @get("/status")
 async def status(request: AnyRequest) -> StatusBody:
     """Return the house at a glance."""
     services = house(request)
     busy = services.spending.activity()
-    held, disk, lines = await asyncio.gather(
-        services.store.read(lists.holdings),
-        _disk(services),
-        services.store.read(lists.lines, tuple(one.video for one in busy)),
-    )
+    glance: Glance = request.app.state.glance
+    held, disk = await asyncio.gather(glance.holdings(), glance.disk())
+    lines = await services.store.read(lists.lines, tuple(one.video for one in busy)) if busy else ()
     titles = {line.id: line.title for line in lines}
     health = services.health()
     return StatusBody(
