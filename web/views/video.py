@@ -253,9 +253,9 @@ def _held(rendition: Rendition, pin: Pin | None) -> Badge:
 def _picture(rendition: Rendition) -> str:
     if not rendition.has_video:
         return "sound only"
-    shape = f"{rendition.width} × {rendition.height}" if rendition.width else f"{rendition.height} lines"
-    frames = f", {rendition.fps} fps" if rendition.fps else ""
-    return shape + frames + ("" if rendition.has_audio else ", no sound")
+    shape = f"{rendition.width}\u00a0×\u00a0{rendition.height}" if rendition.width else f"{rendition.height}\u00a0lines"
+    frames = f", {rendition.fps}\u00a0fps" if rendition.fps else ""
+    return shape + frames + ("" if rendition.has_audio else ", no\u00a0sound")
 
 
 def _facts(line: VideoLine) -> tuple[str, ...]:
