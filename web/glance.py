@@ -5,18 +5,18 @@ While media flows, a thread of the store waits for its turn; what has not change
 
 import asyncio
 from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
-from appliance.domain.catalogue import Holdings
 from appliance.domain.plan import Disk
 from appliance.errors import DiskError
-from appliance.store import lists
-from appliance.store.engine import Touched
+from appliance.store.engine import Session, Touched
 from web.services import Services
 
 DISK_SECONDS = 2.0
 """How long a look at the disk is good for."""
 
-_MOVES = frozenset({"pin", "pin_state", "video", "channel", "listing"})
+T = TypeVar("T")
+_MOVES = frozenset({"pin", "pin_state", "video", "channel", "listing", "plan"})
 
 
 class Glance:
@@ -24,7 +24,7 @@ class Glance:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._holdings: Holdings | None = None
+        self._known: dict[Callable[[Session], Any], Any] = {}
         self._turn = 0
         self._disk: tuple[float, Disk | None] | None = None
         self._looking: asyncio.Lock = asyncio.Lock()
@@ -36,17 +36,17 @@ class Glance:
 
     def _changed(self, marks: Touched) -> None:
         if any(kind in _MOVES for kind, _ in marks):
-            self._holdings = None
+            self._known.clear()
             self._turn += 1
 
-    async def holdings(self) -> Holdings:
-        """Return all pins together."""
-        if self._holdings is not None:
-            return self._holdings
+    async def of(self, question: Callable[[Session], T]) -> T:
+        """Return the store's answer to a question about channels, videos and pins, asked again once they changed."""
+        if question in self._known:
+            return cast("T", self._known[question])
         turn = self._turn
-        found = await self._services.store.read(lists.holdings)
+        found = await self._services.store.read(question)
         if turn == self._turn:
-            self._holdings = found
+            self._known[question] = found
         return found
 
     async def disk(self) -> Disk | None:

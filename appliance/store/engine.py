@@ -18,6 +18,8 @@ from sqlmodel import Session, create_engine
 
 from appliance.errors import SchemaTooNew, StoreError
 
+__all__ = ["SCHEMA", "Listener", "Session", "Store", "Touched", "touched"]
+
 P = ParamSpec("P")
 T = TypeVar("T")
 Touched = frozenset[tuple[str, str]]

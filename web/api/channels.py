@@ -1,6 +1,7 @@
 """``/channels``: follow, look at, change, leave."""
 
 import asyncio
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated
 
@@ -18,6 +19,7 @@ from web.access.areas import API
 from web.api.listing import Ident, Limit, Listing, Offset, cut
 from web.api.shapes import TroubleBody, trouble
 from web.context import AnyRequest, house
+from web.glance import Glance
 from web.problems import not_found
 from web.services import Followed, Services
 
@@ -127,29 +129,26 @@ def _body(channel: Channel, counts: ChannelCounts | None, asked_today: int) -> C
     )
 
 
-async def _bodies(services: Services, only: ChannelId | None = None) -> list[ChannelBody]:
-    if only is None:
-        found, counts = await asyncio.gather(services.store.read(channels.every), services.store.read(channels.counts))
-    else:
-        one, counts = await asyncio.gather(
-            services.store.read(channels.one, only), services.store.read(channels.counts)
-        )
-        found = () if one is None else (one,)
+def _told(services: Services, found: Iterable[Channel], counts: dict[ChannelId, ChannelCounts]) -> list[ChannelBody]:
     asked = {origin.origin: origin.requests for origin in services.following.origins()}
     return [_body(c, counts.get(c.id), asked.get(c.info.address.origin, 0)) for c in found]
 
 
 async def _one(services: Services, ident: str) -> ChannelBody:
-    found = await _bodies(services, ChannelId(ident))
-    if not found:
+    found, counts = await asyncio.gather(
+        services.store.read(channels.one, ChannelId(ident)), services.store.read(channels.counts)
+    )
+    if found is None:
         raise not_found("channel")
-    return found[0]
+    return _told(services, (found,), counts)[0]
 
 
 @get("/channels")
 async def list_channels(request: AnyRequest, limit: Limit = 100, offset: Offset = 0) -> Listing[ChannelBody]:
     """List the followed channels, the last followed first."""
-    return cut(await _bodies(house(request)), limit, offset)
+    glance: Glance = request.app.state.glance
+    found, counts = await asyncio.gather(glance.of(channels.every), glance.of(channels.counts))
+    return cut(_told(house(request), found, counts), limit, offset)
 
 
 @post("/channels")

@@ -49,7 +49,7 @@ async def status(request: AnyRequest) -> StatusBody:
     services = house(request)
     busy = services.spending.activity()
     glance: Glance = request.app.state.glance
-    held, disk = await asyncio.gather(glance.holdings(), glance.disk())
+    held, disk = await asyncio.gather(glance.of(lists.holdings), glance.disk())
     lines = await services.store.read(lists.lines, tuple(one.video for one in busy)) if busy else ()
     titles = {line.id: line.title for line in lines}
     health = services.health()
