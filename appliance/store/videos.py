@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import msgspec
+from sqlalchemy import ColumnElement
 from sqlalchemy.dialects.sqlite import insert
-from sqlmodel import Session, col, delete, func, select, update
+from sqlmodel import Session, col, delete, func, or_, select, update
 
 from appliance.domain.catalogue import VideoRecord
 from appliance.domain.channel import Trouble
@@ -252,6 +253,15 @@ def refresh_stale_details(session: Session, older_than: datetime) -> int:
     return int(done.rowcount)
 
 
+def _concerns_us() -> ColumnElement[bool]:
+    """A video that a followed channel lists, that is pinned or wished for: nothing is asked about those we left."""
+    return or_(
+        col(VideoRow.id).in_(select(ListedRow.video)),
+        col(VideoRow.id).in_(select(PinRow.video)),
+        col(VideoRow.wish) == Wish.PIN.value,
+    )
+
+
 def details_wanted(session: Session, origin: Origin, now: datetime, limit: int) -> tuple[VideoId, ...]:
     """Return videos of ``origin`` whose detail is due, in the order the plan wants them, hand pins first."""
     query = (
@@ -260,6 +270,7 @@ def details_wanted(session: Session, origin: Origin, now: datetime, limit: int) 
         .where(
             VideoRow.origin == origin,
             col(VideoRow.detail_due).is_(True),
+            _concerns_us(),
             (col(VideoRow.detail_next).is_(None)) | (col(VideoRow.detail_next) <= now),
         )
         .order_by(
@@ -279,12 +290,13 @@ def detail_origins(session: Session, now: datetime) -> tuple[tuple[Origin, ...],
         select(VideoRow.origin)
         .where(
             col(VideoRow.detail_due).is_(True),
+            _concerns_us(),
             (col(VideoRow.detail_next).is_(None)) | (col(VideoRow.detail_next) <= now),
         )
         .distinct()
     )
     later = select(func.min(VideoRow.detail_next)).where(
-        col(VideoRow.detail_due).is_(True), col(VideoRow.detail_next) > now
+        col(VideoRow.detail_due).is_(True), col(VideoRow.detail_next) > now, _concerns_us()
     )
     return tuple(Origin(o) for o in session.exec(due)), session.exec(later).one()
 

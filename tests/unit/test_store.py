@@ -84,6 +84,14 @@ async def test_a_page_is_new_once_and_known_after(store: Store) -> None:
     assert (again.new, again.changed, again.known) == ((), (), 3)
 
 
+async def test_no_detail_is_asked_for_of_a_channel_that_was_left(store: Store) -> None:
+    channel = await followed(store, 2)
+    assert await store.read(videos.details_wanted, HOST, NOW, 10) != ()
+    await store.promise(channels.leave, channel)
+    assert await store.read(videos.details_wanted, HOST, NOW, 10) == ()
+    assert (await store.read(videos.detail_origins, NOW)) == ((), None)
+
+
 async def test_a_changed_title_makes_the_detail_due_and_a_changed_counter_does_not(store: Store) -> None:
     channel = await followed(store, 2)
     for n in range(2):
