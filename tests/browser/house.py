@@ -84,6 +84,9 @@ class Keeping:
     async def disk(self) -> Disk:
         return self._disk
 
+    async def scrub(self) -> int:
+        return 0
+
 
 class Spending:
     def __init__(self, made: Made, amount: Amount) -> None:
