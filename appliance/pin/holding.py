@@ -187,7 +187,13 @@ class Holding:
             status = self._swarm.status(torrent.info_hash)
             torrent.done = status.done if status is not None else torrent.done
         else:
-            torrent.done = (await self._swarm.add(spec, sequential=sequential)).done
+            try:
+                torrent.done = (await self._swarm.add(spec, sequential=sequential)).done
+            except SwarmError:
+                # Another video with the same torrent is being opened at this moment.
+                del self._torrents[RenditionName(record.name)]
+                await self._patch(record)
+                return
         if torrent.done == torrent.size:
             torrent.whole.set()
 
