@@ -32,8 +32,8 @@ from tests.faults.street import (
     torrent,
     unlisted,
 )
-from tests.world import peers
 from tests.world.box import Box
+from tests.world.liar import Liar
 from tests.world.media import make
 from tests.world.origin import Origin
 
@@ -407,24 +407,20 @@ def _loading(origin: Origin) -> list[int]:
     return [a.port for a in origin.tracker.log if a.left]
 
 
-def test_a_peer_that_lies_spoils_nothing(street: Street, tmp_path: Path) -> None:
+def test_what_a_lying_peer_sends_is_not_kept(street: Street) -> None:
     origin = street.open()
     film = make(heights=(HEIGHT,), seconds=8, segment=4, variant=2)
     video = origin.add_video(film, CHANNEL, title="With a liar")
-    (name,) = film.files[0].parts
-    (tmp_path / name).write_bytes(bytes(b ^ 0xFF for b in film.path(name).read_bytes()))
     origin.fault(Spot(origin, video).media, "status", status=404)
-    liar, honest = peers.session(), peers.session("127.0.0.2")
-    lie = peers.add(liar, video.torrent(HEIGHT), tmp_path, names=[name], seeding=True)
-    truth = peers.add(honest, video.torrent(HEIGHT), film.folder, names=[name], seeding=True, trackers=False)
     street.follow(origin.channel_url(CHANNEL))
     _wait(lambda: _loading(origin), 20, lambda: origin.tracker.log)
-    lie.connect_peer(("127.0.0.1", _loading(origin)[0]))
-    _wait(lambda: lie.status().total_payload_upload, 20, lambda: "the liar was not asked")
-    truth.connect_peer(("127.0.0.1", _loading(origin)[0]))
-    street.box.wait_pinned("With a liar")
-    (here,) = (street.box.data / "library").glob(f"*/*/{name}")
-    assert here.read_bytes() == film.path(name).read_bytes()
+    address = ("127.0.0.1", _loading(origin)[0])
+    with Liar(bytes.fromhex(video.info_hash(HEIGHT)), -(-film.size // film.recipe.piece), address) as liar:
+        _wait(lambda: liar.told, 20, lambda: "the liar was not asked")
+        _wait(lambda: street.video("With a liar")["pin"]["trouble"], 30, lambda: street.video("With a liar"))
+    told = street.video("With a liar")["pin"]
+    assert told["trouble"]["code"] == "no_source"
+    assert told["done"] == 0
 
 
 def test_segments_over_http_that_do_not_fit_their_hash_are_not_kept(street: Street, browser: httpx.Client) -> None:
