@@ -37,6 +37,8 @@ from tests.world.liar import Liar
 from tests.world.media import make
 from tests.world.origin import Origin
 
+pytestmark = pytest.mark.trial
+
 HLS = "streamingPlaylists"
 LATER = ("waiting", None)
 PARTS = ("detail", "torrent", "playlist", "hashes", "media", "master")

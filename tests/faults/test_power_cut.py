@@ -20,6 +20,8 @@ from tests.world.media import make
 from tests.world.origin import Origin
 from tests.world.service import seedkeep
 
+pytestmark = pytest.mark.trial
+
 CHANNEL = "harbour"
 MIB = 1 << 20
 
