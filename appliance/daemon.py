@@ -426,7 +426,9 @@ def _tell_where(house: House, port: int) -> None:
     host = house.book.current.web.host
     near = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host
     where = f"http://{f'[{near}]' if ':' in near else near}:{port}"
-    (house.data / "service.json").write_text(json.dumps({"url": where, "pid": os.getpid()}), encoding="utf-8")
+    unfinished = house.data / "service.json.new"
+    unfinished.write_text(json.dumps({"url": where, "pid": os.getpid()}), encoding="utf-8")
+    os.replace(unfinished, house.data / "service.json")  # whoever looks finds all of it or nothing
     _log.info("Seedkeep %s is ready: http://localhost:%d", program_version(), port)
     if house.setup_code is not None:
         _log.info("To set a password, open the dashboard and enter this one-time code: %s", house.setup_code)
