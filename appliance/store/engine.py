@@ -17,6 +17,7 @@ from sqlalchemy.pool import QueuePool
 from sqlmodel import Session, create_engine
 
 from appliance.errors import SchemaTooNew, StoreError
+from appliance.store.backup import NEWEST
 
 __all__ = ["SCHEMA", "Listener", "Session", "Store", "Touched", "touched"]
 
@@ -25,7 +26,7 @@ T = TypeVar("T")
 Touched = frozenset[tuple[str, str]]
 Listener = Callable[[Touched], None]
 
-SCHEMA = "0001"
+SCHEMA = NEWEST
 """The newest migration; a database that says so needs no Alembic (whose import alone takes 0.1 s)."""
 
 _READERS = 3

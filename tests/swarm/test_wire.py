@@ -21,6 +21,7 @@ from appliance.swarm.torrent import parse_torrent
 from tests.swarm.torrents import KIB, Content, Heard, noise, quiet
 from tests.world import peers, recorded
 from tests.world.http import Reply, Request, Server
+from tests.world.lab import not_run
 from tests.world.tracker import Tracker
 
 
@@ -204,7 +205,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder.mkdir()
     done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], capture_output=True)
     if done.returncode:
-        pytest.skip("not run: a small file system cannot be mounted")
+        not_run("a small file system cannot be mounted")
     try:
         yield folder
     finally:

@@ -15,7 +15,7 @@ from functools import cache
 from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NoReturn, Self
 
 import pytest
 
@@ -39,11 +39,15 @@ def why_no_namespaces() -> str:
 
 def need_namespaces() -> None:
     """Skip the test with the words "not run" where namespaces can't be made; with CI=true fail it."""
-    why = why_no_namespaces()
-    if why and os.environ.get("CI") == "true":
-        pytest.fail(f"network namespaces cannot be made: {why}")
-    if why:
-        pytest.skip(f"not run: network namespaces cannot be made: {why}")
+    if why := why_no_namespaces():
+        not_run(f"network namespaces cannot be made: {why}")
+
+
+def not_run(why: str) -> NoReturn:
+    """Skip the test with the words "not run" and why this machine cannot run it; with CI=true fail it."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(why)
+    pytest.skip(f"not run: {why}")
 
 
 class _Space:
