@@ -151,7 +151,7 @@ class Shelves:
 def _chosen(claim: Claim) -> Reason:
     facts: dict[str, str | int | float] = {
         "rule": claim.rule.name,
-        "kind": claim.rule.kind.value,
+        "kind": claim.rule.kind,
         "rank": claim.rank,
         "of": claim.of,
         "value": round(claim.value, 4),

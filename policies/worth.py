@@ -13,7 +13,6 @@ This module computes them; comparing rules with one another is done by rank, in 
 
 import math
 from datetime import datetime, timedelta
-from typing import assert_never
 
 from appliance.domain.plan import Candidate, Observation, Rule, RuleKind
 
@@ -36,7 +35,7 @@ def value(rule: Rule, video: Candidate, now: datetime) -> float:
         case RuleKind.TRENDING:
             return trend(video, now)
         case _:
-            assert_never(rule.kind)
+            return 0.0
 
 
 def age_days(video: Candidate, now: datetime) -> float:

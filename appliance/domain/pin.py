@@ -26,6 +26,8 @@ class Wish(StrEnum):
 
     PIN = "pin"
     NEVER = "never"
+    LET_GO = "let_go"
+    """It may go even where it is the last copy known; rules may still choose it."""
 
 
 @dataclass(frozen=True, slots=True)

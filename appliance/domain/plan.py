@@ -14,31 +14,75 @@ from appliance.domain.video import Rendition, Upstream
 
 
 class RuleKind(StrEnum):
+    """The kinds that are built in; others come by name from packages that offer them."""
+
     EVERYTHING = "everything"
     RECENT = "recent"
+    LAST_N = "last_n"
     TRENDING = "trending"
     MOST_VIEWED = "most_viewed"
+    RARE_FIRST = "rare_first"
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What a video must be to compete; None asks nothing. Ages and durations are both ends included, sizes in bytes.
+
+    ``tags``, ``languages``, ``categories``: one of them is enough; compared case-folded. ``nsfw``: only such (true),
+    none such (false). ``include``: the title must match one of these, ``exclude``: none; words, or with ``*`` for
+    anything, case-folded, matched in time linear in the title.
+    """
+
+    min_views: int | None = None
+    max_views: int | None = None
+    min_age: timedelta | None = None
+    max_age: timedelta | None = None
+    min_duration: timedelta | None = None
+    max_duration: timedelta | None = None
+    min_size: ByteCount | None = None
+    max_size: ByteCount | None = None
+    languages: frozenset[str] = frozenset()
+    categories: frozenset[str] = frozenset()
+    tags: frozenset[str] = frozenset()
+    nsfw: bool | None = None
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One way to choose what to keep; all of them are in force at once.
 
+    ``kind`` is a ``RuleKind`` or the name of a further one. Scope: ``channels`` and ``tags``, None means all.
     ``budget`` in bytes (None: only the disk bounds it) or ``budget_share``, a share (0 to 1) of the space the library
-    may use; ``channels`` None means all; a video is never released before ``min_lifetime`` has passed since it was
-    pinned, and is no longer wanted ``max_lifetime`` after it was published; ``weight`` scales its worth.
+    may use; ``channel_budget`` bytes for each channel; ``most`` videos at most, ``per_channel`` of each channel.
+    A video is never released before ``min_lifetime`` has passed since it was pinned, and is no longer wanted
+    ``max_lifetime`` after it was published. ``smallest``: the smallest rendition that has picture, instead of the best
+    within ``max_height``. ``half_life`` of views for *trending*. ``keep_below``: keep while fewer than so many verified
+    copies are elsewhere. ``weight`` scales its worth, and its videos' share of the upload; after ``ratio`` bytes given
+    for each byte held a video is throttled, save while fewer than ``seed_below`` seeds are known.
     """
 
     id: RuleId
     name: str
-    kind: RuleKind
+    kind: str
     channels: frozenset[ChannelId] | None = None
+    tags: frozenset[str] | None = None
     budget: ByteCount | None = None
     budget_share: float | None = None
+    channel_budget: ByteCount | None = None
+    most: int | None = None
+    per_channel: int | None = None
     min_lifetime: timedelta = timedelta(0)
     max_lifetime: timedelta | None = None
     max_height: int | None = None
+    smallest: bool = False
     min_views: int | None = None
+    filters: Filters = Filters()
+    half_life: timedelta | None = None
+    keep_below: int | None = None
+    ratio: float | None = None
+    seed_below: int | None = None
     weight: float = 1.0
     paused: bool = False
 
@@ -52,6 +96,37 @@ class Observation:
     likes: int = 0
     seeds: int | None = None
     mirrors: int | None = None
+
+
+class CopySource(StrEnum):
+    """Who says that a copy is there."""
+
+    TRACKER = "tracker"
+    PEERS = "peers"
+    MIRRORS = "mirrors"
+    ORIGIN = "origin"
+
+
+@dataclass(frozen=True, slots=True)
+class CopyReport:
+    """So many whole copies by one source, as of ``at``. ``PEERS`` counts peers by DHT and PEX that have every piece."""
+
+    source: CopySource
+    count: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """Whole copies of a video elsewhere, ours not counted.
+
+    ``live`` None is unknown, which is not zero; ``verified`` answered a challenge lately, at different hosts. The
+    origin's own counts in both while it answers.
+    """
+
+    live: int | None = None
+    verified: int = 0
+    reports: tuple[CopyReport, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +148,8 @@ class Candidate:
     """A video as a policy sees it. ``renditions`` is empty while its details are not known.
 
     ``gone_release`` is true where the origin no longer shows it and every channel that listed it says to release then.
-    ``leased`` is true while someone watches it.
+    ``leased`` is true while someone watches it. ``trend_rank`` counts from 1 in the origin's own trending list (None:
+    not in it). ``origin_failing`` since when the origin has not answered (None: it does). ``tags`` are case-folded.
     """
 
     id: VideoId
@@ -85,12 +161,18 @@ class Candidate:
     upstream: Upstream
     renditions: tuple[Rendition, ...] = ()
     history: tuple[Observation, ...] = ()
-    copies: int | None = None
+    copies: Copies = Copies()
     held: Held | None = None
     wish: Wish | None = None
     gone_release: bool = False
     leased: bool = False
     web_videos: bool = False
+    language: str | None = None
+    category: str | None = None
+    tags: frozenset[str] = frozenset()
+    nsfw: bool = False
+    trend_rank: int | None = None
+    origin_failing: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +187,20 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """All that a plan may weigh. ``bitrates``: height in pixels to median bits/s, by channel, from known sizes."""
+    """All that a plan may weigh. ``bitrates``: height in pixels to median bits/s, by channel, from known sizes.
+
+    ``quota`` bounds the library in bytes; ``download_left`` are the bytes that may still be fetched before
+    ``download_reset`` (None: no budget of transfer); ``protect_after`` is how long an origin may fail before what we
+    hold of it is protected.
+    """
 
     videos: tuple[Candidate, ...]
     disk: Disk
     bitrates: Mapping[ChannelId, Mapping[int, int]] = field(default_factory=dict)
+    quota: ByteCount | None = None
+    download_left: ByteCount | None = None
+    download_reset: datetime | None = None
+    protect_after: timedelta = timedelta(days=7)
 
 
 class Verdict(StrEnum):
@@ -155,7 +246,11 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The plan's line for one video. ``rank`` counts from 1 within ``rule``; ``size`` is of ``renditions`` together."""
+    """The plan's line for one video. ``rank`` counts from 1 within ``rule``; ``size`` is of ``renditions`` together.
+
+    ``earliest_release``: before then it is not released, whatever comes (None: nothing holds it). ``asks``: it is kept
+    beyond a budget and needs the owner's word. ``change``: for a video that is left, what would have to change.
+    """
 
     video: VideoId
     verdict: Verdict
@@ -166,6 +261,9 @@ class Decision:
     rule: RuleId | None = None
     rank: int | None = None
     value: float = 0.0
+    earliest_release: datetime | None = None
+    asks: bool = False
+    change: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from sqlmodel import Session, col, select
 
 from appliance.domain.channel import WhenGone
 from appliance.domain.pin import PinState, Wish
-from appliance.domain.plan import Candidate, Decision, Held, Observation, RuleKind
+from appliance.domain.plan import Candidate, Copies, Decision, Held, Observation, RuleKind
 from appliance.domain.units import ByteCount, ChannelId, RenditionName, VideoId
 from appliance.domain.video import Rendition, Upstream
 from appliance.store import observations, rules
@@ -30,7 +30,7 @@ def candidates(
     held = _held(session)
     renditions = _renditions(session)
     seen = _history(session, history_since)
-    query = select(  # type: ignore[call-overload]
+    query = select(  # type: ignore[call-overload, misc]
         VideoRow.id,
         VideoRow.title,
         VideoRow.published_at,
@@ -40,9 +40,16 @@ def candidates(
         VideoRow.copies,
         VideoRow.wish,
         VideoRow.is_live,
+        VideoRow.language,
+        VideoRow.category,
+        VideoRow.tags,
+        VideoRow.nsfw,
+        VideoRow.trend_rank,
     )
     found: list[Candidate] = []
-    for ident, title, published_at, duration, views, upstream, copies, wish, is_live in session.exec(query):
+    for row in session.exec(query):
+        ident, title, published_at, duration, views, upstream, copies, wish, is_live = row[:9]
+        language, category, tags, nsfw, trend_rank = row[9:]
         video = VideoId(ident)
         mine = listed.get(video, frozenset())
         if not mine and wish is None and video not in held:
@@ -59,7 +66,7 @@ def candidates(
                 upstream=Upstream.LIVE if is_live else Upstream(upstream),
                 renditions=renditions.get(video, ()),
                 history=seen.get(video, ()),
-                copies=copies,
+                copies=Copies(copies),
                 held=held.get(video),
                 wish=None if wish is None else Wish(wish),
                 gone_release=upstream in _NOT_SHOWN
@@ -67,6 +74,11 @@ def candidates(
                 and all(when == WhenGone.RELEASE.value for when, _ in settings),
                 leased=video in leased,
                 web_videos=web_videos or any(web for _, web in settings),
+                language=language,
+                category=category,
+                tags=_tags(tags),
+                nsfw=nsfw,
+                trend_rank=trend_rank,
             )
         )
     return tuple(found)
@@ -78,6 +90,10 @@ def _listed(session: Session) -> dict[VideoId, frozenset[ChannelId]]:
     for channel, video in session.exec(select(ListedRow.channel, ListedRow.video)):
         found[VideoId(video)].add(ChannelId(channel))
     return {video: frozenset(ids) for video, ids in found.items()}
+
+
+def _tags(text: str) -> frozenset[str]:
+    return frozenset(tag.casefold() for tag in unpack(tuple[str, ...], text)) if text != "[]" else frozenset()
 
 
 def _held(session: Session) -> dict[VideoId, Held]:

@@ -76,6 +76,8 @@ class VideoRow(SQLModel, table=True):
     copies: int | None = None
     copies_at: datetime | None = Field(default=None, sa_type=UtcTime)
     wish: str | None = Field(default=None, index=True)
+    trend_rank: int | None = None
+    trend_at: datetime | None = Field(default=None, sa_type=UtcTime)
 
 
 class ListedRow(SQLModel, table=True):
@@ -113,6 +115,30 @@ class ObservationRow(SQLModel, table=True):
     likes: int = 0
     seeds: int | None = None
     mirrors: int | None = None
+
+
+class CopyRow(SQLModel, table=True):
+    """Whole copies of a video elsewhere, by one source.
+
+    ``host`` is empty for a count; where it is not, one host (or peer) answered a challenge at ``at``: ``count`` 1, or
+    0 where it failed it.
+    """
+
+    __tablename__ = "copies"
+    video: str = Field(primary_key=True, foreign_key="videos.id", ondelete="CASCADE")
+    source: str = Field(primary_key=True)
+    host: str = Field(primary_key=True, default="")
+    count: int
+    at: datetime = Field(sa_type=UtcTime)
+
+
+class TransferRow(SQLModel, table=True):
+    """Bytes that crossed the uplink in one hour (UTC), all classes but the LAN's together."""
+
+    __tablename__ = "transfer"
+    hour: datetime = Field(sa_column=Column(UtcTime, primary_key=True))
+    up: int = 0
+    down: int = 0
 
 
 class RuleRow(SQLModel, table=True):

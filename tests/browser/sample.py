@@ -12,7 +12,7 @@ from sqlmodel import Session
 
 from appliance.domain.channel import ChannelAddress, ChannelInfo, ChannelKind, ChannelState, Trouble, WhenGone
 from appliance.domain.pin import Pin, PinState, Wish
-from appliance.domain.plan import Candidate, Disk, Held, Plan, Rule, RuleKind, Verdict, World
+from appliance.domain.plan import Candidate, Copies, Disk, Held, Plan, Rule, RuleKind, Verdict, World
 from appliance.domain.traffic import Entry, TrafficClass
 from appliance.domain.units import ByteCount, ChannelId, Origin, RenditionName, RuleId, VideoId, video_id
 from appliance.domain.video import (
@@ -377,7 +377,7 @@ def _candidates(listed: dict[ChannelId, list[VideoDetail]]) -> tuple[Candidate, 
             views=d.summary.views,
             upstream=d.upstream,
             renditions=d.renditions,
-            copies=2,
+            copies=Copies(2),
         )
         for channel, details in listed.items()
         for d in details

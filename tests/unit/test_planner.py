@@ -104,7 +104,7 @@ async def test_the_first_channel_brings_a_rule_of_half_the_space_newest_first(tm
         ids = await scene.channel(9)
         plan = await scene.planner.run()
         (rule,) = await scene.store.read(rules.every)
-        assert rule.kind is RuleKind.RECENT
+        assert rule.kind == RuleKind.RECENT
         assert [d.video for d in plan.decisions if d.verdict is Verdict.PIN] == ids[:4]
         assert plan.fetched == 4 * GB
         assert await scene.store.read(decisions.every) == plan.decisions

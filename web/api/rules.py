@@ -88,7 +88,7 @@ def body(rule: Rule) -> RuleBody:
     return RuleBody(
         id=rule.id,
         name=rule.name,
-        kind=rule.kind.value,
+        kind=rule.kind,
         channels=None if rule.channels is None else sorted(rule.channels),
         budget=rule.budget,
         budget_share=rule.budget_share,

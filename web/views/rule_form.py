@@ -61,7 +61,7 @@ def of_rule(rule: Rule, titles: Mapping[ChannelId, str]) -> RuleForm:
     return RuleForm(
         id=rule.id,
         name=rule.name,
-        kinds=_kinds(rule.kind.value),
+        kinds=_kinds(rule.kind),
         channels=_channels(titles, rule.channels or ()),
         all_channels=rule.channels is None,
         budget_kind="bytes" if rule.budget is not None else "share" if rule.budget_share is not None else "disk",
@@ -163,7 +163,7 @@ def _days(stretch: timedelta) -> str:
 
 
 def _kinds(chosen: str) -> tuple[Choice, ...]:
-    return tuple(Choice(kind.value, name, kind.value == chosen, hint) for kind, (name, hint) in KINDS.items())
+    return tuple(Choice(kind, name, kind == chosen, hint) for kind, (name, hint) in KINDS.items())
 
 
 def _channels(titles: Mapping[ChannelId, str], chosen: Collection[str]) -> tuple[Choice, ...]:

@@ -12,7 +12,7 @@ from web.views import words
 from web.views.disk import Tray, tray
 from web.views.video import Say
 
-KINDS = {
+KINDS: dict[str, tuple[str, str]] = {
     RuleKind.EVERYTHING: ("Everything", "Every video of its channels, as long as the budget lasts."),
     RuleKind.RECENT: ("Recent", "The newest videos first."),
     RuleKind.TRENDING: ("Trending", "What gains the most views these days."),
