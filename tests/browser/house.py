@@ -17,7 +17,7 @@ from appliance.domain.plan import Disk, Plan, Rule
 from appliance.domain.shelf import NotPlayable, Playable, PlayableCaption, PlayableFile, PlayableRendition, Reader
 from appliance.domain.traffic import Budget
 from appliance.domain.units import ByteCount, BytesPerSecond, ChannelId, RenditionName, VideoId
-from appliance.domain.video import RenditionKind
+from appliance.domain.video import RenditionKind, Storyboard
 from appliance.errors import BadInput, NotFound
 from appliance.host.ffmpeg import find_ffmpeg
 from appliance.settings import Settings
@@ -183,7 +183,16 @@ class Shelf:
             (PlayableFile(name, ByteCount(1_400_000_000), "x"),),
             None,
         )
-        return Playable(video, "", 60, (rendition,), (PlayableCaption("en", "English", "en.vtt"),), "thumbnail.jpg")
+        return Playable(
+            video,
+            "",
+            60,
+            (rendition,),
+            (PlayableCaption("en", "English", "en.vtt"),),
+            "thumbnail.jpg",
+            Storyboard("https://tube.harbour.example/board.jpg", 640, 180, 160, 90, 8.0),
+            "storyboard.jpg",
+        )
 
     async def file(self, video: VideoId, name: str) -> Path | Reader:
         raise NotPlayable("none", "The sample holds no media.")
@@ -194,6 +203,8 @@ async def media(scope: Any, receive: Any, send: Any) -> None:
     ident, _, name = str(scope["path"]).removeprefix("/media/").partition("/")
     if name == "thumbnail.jpg":
         await _answer(send, 200, "image/svg+xml", landscape(ident))
+    elif name == "storyboard.jpg":
+        await _answer(send, 200, "image/svg+xml", tiles(ident))
     elif name.endswith(".vtt"):
         await _answer(send, 200, "text/vtt", "WEBVTT\n")
     elif name == "master.m3u8":
@@ -240,6 +251,18 @@ def landscape(ident: str) -> str:
         f'<defs><linearGradient id="g" x2="0" y2="1">{stops}</linearGradient></defs>'
         f'<rect width="320" height="180" fill="url(#g)"/>{"".join(drawn)}</svg>'
     )
+
+
+def tiles(ident: str) -> str:
+    """Return eight landscapes in two rows, as a storyboard has its moments."""
+    drawn = "".join(
+        f'<svg x="{160 * (at % 4)}" y="{90 * (at // 4)}" width="160" height="90" viewBox="0 0 640 360">{scene}</svg>'
+        for at, scene in enumerate(
+            landscape(f"{ident}{at}").replace('id="g"', f'id="g{at}"').replace("url(#g)", f"url(#g{at})")
+            for at in range(8)
+        )
+    )
+    return f'<svg xmlns="http://www.w3.org/2000/svg" width="640" height="180">{drawn}</svg>'
 
 
 def _hill(seed: int, layer: int) -> str:

@@ -167,6 +167,16 @@ async def test_what_is_not_there_is_said_in_plain_words(browser: Browser, full: 
         await _picture(seen.page, "error-390-light")
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+async def test_a_moment_pointed_at_is_whole(browser: Browser, full: House, width: int) -> None:
+    async with tab(browser, full, width=width) as seen:
+        await seen.page.goto(f"{full.url}/{(await _places(full))['video-pinned']}")
+        await seen.page.locator(".strip input").hover(position={"x": width * 0.2, "y": 30})
+        await seen.page.locator(".strip-bubble").wait_for(state="visible")
+        await _picture(seen.page, f"strip-{width}-light")
+        assert await _faults(seen) == []
+
+
 @pytest.mark.skipif(os.environ.get("SCREENSHOTS") != "docs", reason="pictures for the README only when asked for")
 async def test_pictures_for_the_readme(browser: Browser, tmp_path: Path) -> None:
     DOCS.mkdir(parents=True, exist_ok=True)

@@ -29,6 +29,10 @@ ADVANCES = """() => new Promise(resolve => {
 })"""
 """Waits until the player's time has moved on, and answers it."""
 
+HEARS = """() => new Promise(resolve => new MutationObserver(resolve).observe(
+  document.querySelector('[data-rate=up]'), {childList: true}))"""
+"""Waits until the page hears of what happens: its rates have moved."""
+
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def browser() -> AsyncIterator[Browser]:
@@ -245,18 +249,103 @@ async def test_pages_work_below_a_base_path(browser: Browser, tmp_path: Path) ->
         assert seen.complaints == []
 
 
-async def test_a_held_video_plays(browser: Browser, tmp_path: Path) -> None:
+async def test_looking_at_a_video_is_not_watching_it(browser: Browser, tmp_path: Path) -> None:
     shown = await asyncio.to_thread(film, tmp_path / "film")
     async with house(tmp_path, Amount.LITTLE, shown=shown) as opened, tab(browser, opened) as seen:
-        held, other = await first(opened, PinState.PINNED), await first(opened, None)
-        await seen.page.goto(f"{opened.url}/videos/{held.id}")
-        await seen.page.evaluate("document.getElementById('player').play()")
-        assert await asyncio.wait_for(seen.page.evaluate(ADVANCES), 10) > 0.5
-        # What is not here is asked for only when a person presses play.
         asked: list[str] = []
         seen.page.on("request", lambda request: asked.append(request.url))
-        await seen.page.goto(f"{opened.url}/videos/{other.id}", wait_until="load")
-        assert [address for address in asked if "/media/" in address] == []
-        await seen.page.get_by_role("button", name="Play now").click()
+        for state, name in ((PinState.PINNED, "Play"), (None, "Play now")):
+            line = await first(opened, state)
+            asked.clear()
+            await seen.page.goto(f"{opened.url}/videos/{line.id}", wait_until="networkidle")
+            assert [a for a in asked if "/media/" in a and not a.endswith(("thumbnail.jpg", "storyboard.jpg"))] == []
+            button = seen.page.get_by_role("button", name=name)
+            await button.focus()
+            await seen.page.keyboard.press("Enter")
+            assert await asyncio.wait_for(seen.page.evaluate(ADVANCES), 10) > 0.5
+            assert any(address.endswith("master.m3u8") for address in asked)
+        assert seen.complaints == []
+
+
+async def test_a_script_or_a_media_key_begins_as_the_button_does(browser: Browser, tmp_path: Path) -> None:
+    shown = await asyncio.to_thread(film, tmp_path / "film")
+    async with house(tmp_path, Amount.LITTLE, shown=shown) as opened, tab(browser, opened) as seen:
+        held = await first(opened, PinState.PINNED)
+        await seen.page.goto(f"{opened.url}/videos/{held.id}")
+        await seen.page.evaluate("document.getElementById('player').play().catch(() => {})")
         assert await asyncio.wait_for(seen.page.evaluate(ADVANCES), 10) > 0.5
+        assert seen.complaints == []
+
+
+@pytest.mark.parametrize("watched", [False, True])
+async def test_a_videos_page_turns_with_it_and_never_interrupts(
+    browser: Browser, tmp_path: Path, watched: bool
+) -> None:
+    shown = await asyncio.to_thread(film, tmp_path / "film")
+    async with house(tmp_path, Amount.LITTLE, shown=shown) as opened, tab(browser, opened) as seen:
+        store, page = opened.services.store, seen.page
+        arriving = await first(opened, PinState.PINNING)
+        pin = await store.read(pins.one, arriving.id)
+        assert pin is not None
+        await page.goto(f"{opened.url}/videos/{arriving.id}")
+        await expect(page.locator("#state")).to_contain_text("arriving")
+        await page.evaluate("window.before = document.getElementById('player')")
+        if watched:
+            await page.get_by_role("button", name="Play now").click()
+            assert await asyncio.wait_for(page.evaluate(ADVANCES), 10) > 0.5
+        await store.promise(
+            pins.put, replace(pin, state=PinState.PINNED, done=pin.size, pinned_at=opened.services.clock.now())
+        )
+        await expect(page.locator("#state .badge").first).to_have_text("kept", timeout=10_000)
+        await expect(page.locator("#renditions")).to_contain_text("kept")
+        await expect(page.locator("#about")).to_contain_text("Files on disk")
+        same = await page.evaluate("window.before === document.getElementById('player')")
+        if watched:
+            assert same
+            await expect(page.get_by_role("button", name="Play", exact=True)).to_have_count(0)
+        else:
+            await expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
+            await expect(page.get_by_role("slider", name="Go to a moment")).to_be_visible()
+        assert seen.complaints == []
+
+
+async def test_what_happens_to_other_videos_leaves_a_videos_page_alone(browser: Browser, home: House) -> None:
+    store = home.services.store
+    arriving, held = await first(home, PinState.PINNING), await first(home, PinState.PINNED)
+    pin = await store.read(pins.one, arriving.id)
+    assert pin is not None
+    async with tab(browser, home) as seen:
+        await seen.page.goto(f"{home.url}/videos/{held.id}")
+        asked: list[str] = []
+        await expect(seen.page.locator("#state")).to_contain_text("kept")
+        await seen.page.evaluate(HEARS)
+        seen.page.on("request", lambda request: asked.append(request.url))
+        await store.promise(pins.put, replace(pin, state=PinState.WAITING))
+        await store.promise(videos.wish, held.id, Wish.PIN)
+        await expect(seen.page.get_by_role("button", name="Take the hand pin back")).to_be_visible(timeout=10_000)
+        assert len([a for a in asked if "/videos/" in a]) == 1
+
+
+async def test_the_strip_of_small_pictures_leads_to_a_moment(browser: Browser, tmp_path: Path) -> None:
+    shown = await asyncio.to_thread(film, tmp_path / "film")
+    async with house(tmp_path, Amount.LITTLE, shown=shown) as opened, tab(browser, opened) as seen:
+        page = seen.page
+        held = await first(opened, PinState.PINNED)
+        await page.goto(f"{opened.url}/videos/{held.id}")
+        strip = page.get_by_role("slider", name="Go to a moment")
+        place = await strip.bounding_box()
+        assert place is not None
+        await page.mouse.move(place["x"] + place["width"] * 0.5, place["y"] + 20)
+        bubble = page.locator(".strip-bubble")
+        await expect(bubble).to_be_visible()
+        await expect(bubble).to_contain_text("0:30")
+        # Thirty seconds are the fourth of eight pictures: the last of the first row of four.
+        across = "document.querySelector('.strip-bubble span').style.backgroundPosition"
+        assert await page.evaluate(across) == "-480px 0px"
+        await page.mouse.move(0, 0)
+        await expect(bubble).to_be_hidden()
+        await strip.focus()
+        await page.keyboard.press("ArrowRight")
+        await expect(strip).to_have_attribute("aria-valuetext", "0:03")
+        assert await asyncio.wait_for(page.evaluate(ADVANCES), 10) >= 3
         assert seen.complaints == []

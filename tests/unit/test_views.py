@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -15,12 +16,12 @@ from appliance.domain.pin import PinState, Wish
 from appliance.domain.plan import Decision, Disk, Reason, ReasonCode, Rule, RuleKind, Verdict
 from appliance.domain.traffic import TrafficClass
 from appliance.domain.units import ByteCount, ChannelId, Origin, RuleId, VideoId, video_id
-from appliance.domain.video import Upstream
+from appliance.domain.video import Storyboard, Upstream
 from appliance.settings import Settings
 from policies.explain import sentence
 from web.pages import theatre
 from web.services import Option, Source
-from web.views import disk, rule_form, settings, shelf, states, traffic, video, words
+from web.views import disk, player, rule_form, settings, shelf, states, traffic, video, words
 
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 WEB = Path(theatre.__file__).resolve().parent.parent
@@ -344,3 +345,23 @@ def test_no_page_needs_anything_from_another_server() -> None:
     for template in (WEB / "templates").rglob("*.html"):
         text = re.sub(r'placeholder="[^"]*"', "", template.read_text())
         assert re.findall(r"https?://|//cdn|style=|onclick=|<style", text) == [], template.name
+
+
+def test_a_storyboard_is_drawn_only_where_its_numbers_make_sense() -> None:
+    told = Storyboard("https://tube.example/b.jpg", 1920, 1080, 192, 108, 7.5)
+    drawn = player.board("video", told, 600)
+    assert drawn is not None
+    assert (drawn.columns, drawn.count, drawn.step, drawn.src) == (10, 80, 8, "media/video/storyboard.jpg")
+    # More moments than tiles: the last tile stands for the rest.
+    long = player.board("video", told, 100_000)
+    assert long is not None
+    assert long.count == 100
+    for nonsense in (
+        replace(told, tile_width=0),
+        replace(told, interval=0.0),
+        replace(told, tile_height=-1),
+        replace(told, total_width=100),
+    ):
+        assert player.board("video", nonsense, 600) is None
+    assert player.board("video", told, 0) is None
+    assert player.board("video", None, 600) is None

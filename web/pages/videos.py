@@ -1,7 +1,6 @@
 """Videos: search and filter, one video with its player and its reasons, hand pins."""
 
 import asyncio
-from collections.abc import Sequence
 from typing import Annotated
 
 from litestar import Response, get, post
@@ -16,7 +15,7 @@ from appliance.store import videos as store
 from policies.explain import sentence
 from web.pages.show import Asked, fields, go, missing, services, show
 from web.services import Services
-from web.views import home, shelf, video, words
+from web.views import home, player, shelf, video, words
 
 Ident = Annotated[str, PathParameter(max_length=64)]
 GONE = ("No such video", "It may belong to a channel that is no longer followed. Search for it on the videos page.")
@@ -46,7 +45,7 @@ async def one_video(request: Asked, ident: Ident) -> Response[str]:
     if record is None:
         return await missing(request, *GONE)
     held = await _playable(house, ident) if pin is not None and pin.state is PinState.PINNED else None
-    view = video.page(record, pin, decision, moved, _files(held), _captions(held), house.clock.now(), sentence)
+    view = video.page(record, pin, decision, moved, _beside(held), house.clock.now(), sentence)
     activity = next((a for a in house.spending.activity() if a.video == ident), None)
     detail = home.detail(video.line_of(record, pin, decision), activity)
     return await show(request, "video", {"v": view, "detail": detail}, here="videos")
@@ -83,22 +82,18 @@ async def _playable(house: Services, ident: VideoId) -> Playable | None:
         return None
 
 
-def _files(held: Playable | None) -> Sequence[video.FileRow]:
+def _beside(held: Playable | None) -> video.Beside:
     if held is None:
-        return ()
+        return video.Beside()
     media = {file.name: words.size(file.size) for rendition in held.renditions for file in rendition.files}
-    return [video.FileRow(name, size) for name, size in media.items()] + [
-        video.FileRow(name, "") for name in held.side_files if name not in media
-    ]
-
-
-def _captions(held: Playable | None) -> Sequence[video.Caption]:
-    if held is None:
-        return ()
-    return [
-        video.Caption(c.label or c.language, c.language, f"media/{held.video}/captions/{c.language}.vtt")
+    files = [video.FileRow(name, size) for name, size in media.items()]
+    files += [video.FileRow(name, "") for name in held.side_files if name not in media]
+    captions = [
+        player.Caption(c.label or c.language, c.language, f"media/{held.video}/captions/{c.language}.vtt")
         for c in held.captions
     ]
+    board = player.board(held.video, held.storyboard, held.duration) if held.storyboard_file else None
+    return video.Beside(files, captions, board)
 
 
 routes = [all_videos, one_video, pin, unpin, never]

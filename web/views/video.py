@@ -11,6 +11,7 @@ from appliance.domain.plan import Decision, Reason, ReasonCode, Verdict
 from appliance.domain.units import ByteCount
 from appliance.domain.video import Rendition, RenditionKind, Upstream
 from web.views import states, words
+from web.views.player import Board, Caption, Player, player
 from web.views.states import Badge
 from web.views.words import Moment
 
@@ -50,26 +51,18 @@ class RenditionRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Caption:
-    label: str
-    language: str
-    src: str
-
-
-@dataclass(frozen=True, slots=True)
 class FileRow:
     name: str
     size: str
 
 
 @dataclass(frozen=True, slots=True)
-class Player:
-    """``hls`` and ``file`` are addresses below the root; one may be missing. ``held``: it can be opened unasked."""
+class Beside:
+    """What stands beside the media of a held video on the disk."""
 
-    hls: str | None
-    file: str | None
-    captions: tuple[Caption, ...]
-    held: bool
+    files: Sequence[FileRow] = ()
+    captions: Sequence[Caption] = ()
+    board: Board | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +162,7 @@ def page(
     pin: Pin | None,
     decision: Decision | None,
     given_taken: tuple[int, int],
-    files: Sequence[FileRow],
-    captions: Sequence[Caption],
+    beside: Beside,
     now: datetime,
     say: Say,
 ) -> Page:
@@ -196,8 +188,8 @@ def page(
         retry=f"Tried again {words.ahead(pin.next_try, now)}." if pin and pin.next_try else "",
         reasons=reasons or (why(line, say),),
         renditions=tuple(rendition_row(rendition, pin) for rendition in order),
-        files=tuple(files),
-        player=player(record, pin, captions),
+        files=tuple(beside.files),
+        player=player(record, pin, beside.captions, beside.board),
         copies="unknown" if record.copies is None else words.count(record.copies),
         given=words.size(given_taken[0]),
         taken=words.size(given_taken[1]),
@@ -206,26 +198,6 @@ def page(
         may_bar=record.wish is not Wish.NEVER,
         barred=record.wish is Wish.NEVER,
     )
-
-
-def player(record: VideoRecord, pin: Pin | None, captions: Sequence[Caption]) -> Player | None:
-    """Return how a browser plays it: HLS where there is any, else the best plain file; None where neither is known.
-
-    Renditions that a pin holds are preferred; without one any rendition of a
-    published video may be fetched as it is watched.
-    """
-    held = pin is not None and pin.state is PinState.PINNED
-    if not held and record.upstream is not Upstream.PUBLISHED:
-        return None
-    here = [r for r in record.renditions if not held or (pin is not None and r.name in pin.renditions)]
-    base = f"media/{record.summary.id}"
-    hls = f"{base}/master.m3u8" if any(r.kind is RenditionKind.HLS for r in here) else None
-    plain = sorted((r for r in here if r.kind is RenditionKind.WEB and r.has_audio), key=lambda r: r.height)
-    file = f"{base}/{plain[-1].name}.mp4" if plain and hls is None else None
-    # A pinned video whose details were lost with the catalogue still has its playlist.
-    if held and hls is None and file is None:
-        hls = f"{base}/master.m3u8"
-    return Player(hls, file, tuple(captions), held) if hls or file else None
 
 
 def rendition_row(rendition: Rendition, pin: Pin | None) -> RenditionRow:

@@ -100,9 +100,15 @@ function drawSpark(svg) {
 function noteChange(changed) {
   const kinds = changed && Object.keys(changed);
   for (const part of document.querySelectorAll("[data-live]")) {
-    if (!kinds || part.dataset.live.split(" ").some((kind) => kinds.includes(kind))) due.add(part.id);
+    if (!kinds || part.dataset.live.split(" ").some((kind) => concerns(part, changed[kind]))) due.add(part.id);
   }
   if (due.size && !timer) timer = setTimeout(refreshDue, PAUSE);
+}
+
+// A part about one thing (data-live-id) is told when that one changed; an empty list of ids means any of them.
+function concerns(part, ids) {
+  const mine = part.dataset.liveId;
+  return Boolean(ids) && (!mine || !ids.length || ids.includes(mine));
 }
 
 function refreshDue() {
@@ -111,7 +117,8 @@ function refreshDue() {
   due.clear();
   for (const id of waiting) {
     const part = document.getElementById(id);
-    if (!part) continue;
+    // What plays is left alone: it goes on from the same addresses, whatever became of the video meanwhile.
+    if (!part || part.querySelector("video[data-begun]")) continue;
     // Nothing is pulled away from under a person's hands; it comes when they are done.
     if (document.hidden || part.contains(document.activeElement) || part.querySelector("details[open]")) due.add(id);
     else htmx.trigger(part, "refresh");

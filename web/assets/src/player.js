@@ -1,20 +1,19 @@
 // One video: hls.js where Media Source Extensions are, else the browser's own HLS, else the plain file.
-const video = document.getElementById("player");
-const note = document.getElementById("player-note");
+// Nothing of the video is asked for before a person presses play: looking at its page is not watching it.
+import { startStrip } from "./strip.js";
+
+let video = null;
+let strip = null;
 
 function say(text) {
+  const note = document.getElementById("player-note");
   if (!note) return;
   note.textContent = text;
   note.hidden = !text;
 }
 
-function playFile() {
-  say("");
-  if (!video.getAttribute("src")) say("This video cannot be played right now. It is tried again when you press play.");
-}
-
-function playHls(address) {
-  const hls = new window.Hls({ maxBufferLength: 30, backBufferLength: 60, fragLoadPolicy: policy(60000), playlistLoadPolicy: policy(60000), manifestLoadPolicy: policy(60000) });
+function playHls(address, at) {
+  const hls = new window.Hls({ startPosition: at, maxBufferLength: 30, backBufferLength: 60, fragLoadPolicy: policy(60000), playlistLoadPolicy: policy(60000), manifestLoadPolicy: policy(60000) });
   let mended = 0;
   hls.on(window.Hls.Events.ERROR, (_, data) => {
     if (!data.fatal) return;
@@ -28,7 +27,7 @@ function playHls(address) {
   });
   hls.on(window.Hls.Events.FRAG_BUFFERED, () => say(""));
   video.addEventListener("play", () => {
-    if (note && !note.hidden) hls.startLoad();
+    if (!document.getElementById("player-note")?.hidden) hls.startLoad();
   });
   hls.loadSource(address);
   hls.attachMedia(video);
@@ -50,32 +49,52 @@ function sentence(data) {
   return "Playing stopped. Press play to try again.";
 }
 
-function open() {
+function open(at) {
   const address = video.dataset.hls;
-  if (address && window.Hls?.isSupported()) playHls(address);
-  else if (address && video.canPlayType("application/vnd.apple.mpegurl")) video.src = address;
-  else playFile();
+  if (address && window.Hls?.isSupported()) {
+    playHls(address, at);
+    return;
+  }
+  if (address && video.canPlayType("application/vnd.apple.mpegurl")) video.src = address;
+  if (!video.getAttribute("src")) say("This video cannot be played right now. It is tried again when you press play.");
+  // Before anything is loaded this is where playing begins (HTML standard, "default playback start position").
+  else if (at > 0) video.currentTime = at;
 }
 
-// What is not here yet is only asked for when a person says so: opening a page must cost the origin nothing.
-function waitForPerson(button) {
+// Begins, or goes to second `at` of what has begun. From now on nothing may replace the element (live.js looks).
+function begin(at = -1) {
+  if ("begun" in video.dataset) {
+    if (at >= 0) video.currentTime = at;
+  } else {
+    video.dataset.begun = "";
+    video.controls = true;
+    document.getElementById("player-start").hidden = true;
+    if (video.hasAttribute("data-waits")) say("Asking for the first bytes…");
+    open(at);
+  }
+  video.play().catch(() => {});
+}
+
+function setUp() {
+  const found = document.getElementById("player");
+  if (!found || found === video) return;
+  video = found;
+  strip?.();
+  const button = document.getElementById("player-start");
   video.controls = false;
   button.hidden = false;
   button.addEventListener("click", () => {
-    button.hidden = true;
-    video.controls = true;
-    say("Asking for the first bytes…");
-    open();
-    video.play().catch(() => {});
+    begin();
     video.focus();
   });
-}
-
-if (video) {
+  // A media key, or another script.
+  video.addEventListener("play", () => "begun" in video.dataset || begin());
   video.addEventListener("waiting", () => video.readyState < 3 && say("Waiting for bytes…"));
   video.addEventListener("playing", () => say(""));
   video.addEventListener("error", () => say("Playing stopped. Press play to try again."));
-  const button = document.getElementById("player-start");
-  if (button && video.hasAttribute("data-waits")) waitForPerson(button);
-  else open();
+  strip = startStrip(video, begin);
 }
+
+setUp();
+// The page is alive: the screen may come anew while nobody watches, or for the first time.
+document.addEventListener("htmx:afterSwap", setUp);
