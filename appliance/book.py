@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import msgspec
 
+from appliance.endpoints import CHECKS, Unusable
 from appliance.errors import BadInput
 from appliance.settings import Settings
 
@@ -243,7 +244,17 @@ def compose(layers: Mapping[Source, Mapping[str, Any]], names: Mapping[str, str]
         hint = "" if field is None else f"{field.description} {_range(field)}".strip()
         text = "This cannot be used" if "regex" in text else text
         raise BadInput(f"{path or 'A setting'}: {text[:1].lower()}{text[1:]}.", hint=hint, field=path) from error
+    _check_texts(settings)
     return Page(settings, sources)
+
+
+def _check_texts(settings: Settings) -> None:
+    """Raise BadInput for a text with a form of its own that it does not have."""
+    for path, check in CHECKS.items():
+        try:
+            check(_at(settings, path))
+        except Unusable as error:
+            raise BadInput(f"{path}: {error.message}.", hint=error.hint, field=path) from error
 
 
 def _range(field: _Field) -> str:

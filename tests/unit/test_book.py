@@ -76,6 +76,49 @@ def test_a_wrong_value_says_where_and_what_it_may_be(name: str, text: str, hint:
     assert hint in wrong.value.hint
 
 
+@pytest.mark.parametrize(
+    ("path", "text", "message"),
+    [
+        ("swarm.dht_bootstrap", "nonsense", "“nonsense” has no port"),
+        ("swarm.dht_bootstrap", "router.example:6881, 2001:db8::1:6881", "“2001:db8::1:6881” has no port"),
+        ("swarm.dht_bootstrap", "router.example:0", "not a number from 1 to 65535"),
+        ("swarm.dht_bootstrap", "router.example:99999999999999999999", "not a number from 1 to 65535"),
+        ("swarm.dht_bootstrap", "router.example:٣", "not a number from 1 to 65535"),
+        ("swarm.dht_bootstrap", "two words:6881", "“two words” is not a host name"),
+        ("swarm.dht_bootstrap", "999.1.1.1:6881", "“999.1.1.1” is not a host name"),
+        ("swarm.dht_bootstrap", "a.example:1,,b.example:2", "nothing between two commas"),
+        ("swarm.dht_bootstrap", ",".join(["a.example:1"] * 33), "more than 32"),
+        ("swarm.interfaces", "eth0:6881", "“eth0:6881” is not an address or an interface"),
+        ("swarm.interfaces", "192.168.1.300", "is not an address or an interface"),
+        ("swarm.interfaces", "a\nb", "“ab” is not an address or an interface"),
+        ("web.host", "", "“” is not an address"),
+        ("web.host", "http://0.0.0.0", "“http://0.0.0.0” is not an address"),
+    ],
+)
+def test_an_address_that_is_none_is_named_with_its_remedy(path: str, text: str, message: str) -> None:
+    with pytest.raises(BadInput) as wrong:
+        load({variable(path): text}, None)
+    assert wrong.value.field == path
+    assert wrong.value.message.startswith(f"{path}: ")
+    assert message in wrong.value.message
+    assert wrong.value.hint.startswith("Write ")
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("swarm.dht_bootstrap", ""),
+        ("swarm.dht_bootstrap", "router.bittorrent.com:6881 , 10.0.0.1:1,[2001:db8::1]:65535,localhost:6881"),
+        ("swarm.interfaces", "eth0, wlan0.5,192.168.1.5,[fe80::1%eth0],::1"),
+        ("web.host", "::"),
+        ("web.host", "localhost"),
+        ("web.host", "box.local"),
+    ],
+)
+def test_an_address_may_be_written_in_every_usual_form(path: str, text: str) -> None:
+    load({variable(path): text}, None)
+
+
 @pytest.mark.parametrize(("text", "value"), [("on", True), ("no", False), ("TRUE", True), ("0", False)])
 def test_switches_are_read_as_people_write_them(text: str, value: bool) -> None:
     assert load({"SEEDKEEP_LAN__MDNS": text}, None).settings.lan.mdns is value

@@ -1,0 +1,89 @@
+"""Addresses as people write them in settings: hosts, ports, interfaces. This module says what is wrong with one."""
+
+import re
+from collections.abc import Callable, Mapping
+from ipaddress import ip_address
+
+MOST = 32
+"""Entries of a list at most."""
+_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
+_INTERFACE = re.compile(r"(?![0-9.]+$)[A-Za-z0-9][A-Za-z0-9._@-]{0,14}")
+"""A network interface's name on Linux: 15 letters at most (IFNAMSIZ); digits alone are a mistyped address."""
+
+
+class Unusable(ValueError):
+    """A text that is no such address. ``message`` says which part and why, ``hint`` what to write instead."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.message, self.hint = message, hint
+
+
+def nodes(text: str) -> None:
+    """Raise Unusable unless ``text`` is a comma-separated list of host:port, or empty."""
+    hint = "Write each as host:port, with commas between them: router.bittorrent.com:6881, [2001:db8::1]:6881."
+    for entry in _entries(text, hint):
+        host, colon, port = entry.rpartition(":")
+        if not colon or (":" in host and not host.startswith("[")):
+            raise Unusable(f"{_quoted(entry)} has no port", hint)
+        if not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
+            raise Unusable(f"the port of {_quoted(entry)} is not a number from 1 to 65535", hint)
+        if not _is_host(host):
+            raise Unusable(f"{_quoted(host)} is not a host name or an address", hint)
+
+
+def interfaces(text: str) -> None:
+    """Raise Unusable unless ``text`` is a comma-separated list of our addresses or interfaces' names, or empty."""
+    hint = "Write addresses or names, with commas between them: eth0, 192.168.1.5. The port is swarm.listen_port."
+    for entry in _entries(text, hint):
+        if not (_is_address(entry.removeprefix("[").removesuffix("]")) or _INTERFACE.fullmatch(entry)):
+            raise Unusable(f"{_quoted(entry)} is not an address or an interface", hint)
+
+
+def listener(text: str) -> None:
+    """Raise Unusable unless ``text`` is an address or a host name to listen on."""
+    if not _is_host(text) or text.startswith("["):
+        hint = "Write 0.0.0.0 for every interface, 127.0.0.1 for this machine alone, or one of its addresses."
+        raise Unusable(f"{_quoted(text)} is not an address", hint)
+
+
+CHECKS: Mapping[str, Callable[[str], None]] = {
+    "web.host": listener,
+    "swarm.interfaces": interfaces,
+    "swarm.dht_bootstrap": nodes,
+}
+"""What a setting's text must be, by the setting's path."""
+
+
+def _entries(text: str, hint: str) -> list[str]:
+    if not text.strip():
+        return []
+    entries = [entry.strip() for entry in text.split(",")]
+    if len(entries) > MOST:
+        raise Unusable(f"these are more than {MOST}", hint)
+    if "" in entries:
+        raise Unusable("there is nothing between two commas", hint)
+    return entries
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_host(text: str) -> bool:
+    """Tell whether this is an IPv4 address, an IPv6 address (also in brackets), or a name (RFC 1123, 2.1)."""
+    if text.startswith("[") and text.endswith("]"):
+        return ":" in text and _is_address(text[1:-1])
+    if _is_address(text):
+        return True
+    labels = text.removesuffix(".").split(".")
+    return len(text) <= 253 and not labels[-1].isdigit() and all(_LABEL.fullmatch(label) for label in labels)
+
+
+def _quoted(text: str) -> str:
+    shown = "".join(letter for letter in text if letter.isprintable())
+    return f"“{shown[:60]}”"
