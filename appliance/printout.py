@@ -95,7 +95,7 @@ def status(answer: Item, arriving: Sequence[Item], now: datetime) -> str:
     if rows:
         lines += ["", table(("ARRIVING", "SIZE", "SPEED", "TITLE"), rows, right=("ARRIVING", "SIZE", "SPEED"))]
     asked = [
-        (str(o["origin"]), str(o["requests"]), human_size(o["bytes_taken"]), _rest(o, now)) for o in _asked(answer)
+        (str(o["origin"]), str(o["requests"]), human_size(o["bytes_taken"]), _rest(o, now)) for o in answer["origins"]
     ]
     if asked:
         lines += ["", table(("ORIGIN", "ASKED TODAY", "TAKEN", ""), asked, right=("ASKED TODAY", "TAKEN"))]
@@ -162,10 +162,6 @@ def _arriving(item: Item, doing: Item | None) -> tuple[str, str, str, str]:
     done, size = (doing or item)["done"], (doing or item)["size"]
     share = f"{int(100 * done / size)} %" if size else ""
     return share, human_size(size), _rate(doing["download_rate"]) if doing else "", str(item["title"])
-
-
-def _asked(answer: Item) -> list[Item]:
-    return [origin for origin in answer["origins"] if origin["last_ok"]]
 
 
 def _rest(origin: Item, now: datetime) -> str:

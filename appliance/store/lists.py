@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlmodel import Session, col, func, select
+from sqlmodel import Session, col, func, or_, select
 
 from appliance.domain.catalogue import Holdings, VideoFilter, VideoLine, VideoPage, VideoSort
 from appliance.domain.channel import Trouble
@@ -52,6 +52,20 @@ def _order(sort: VideoSort) -> tuple[Any, ...]:
             return (func.coalesce(DecisionRow.position, 1 << 40).asc(), *tie)
 
 
+def _belongs() -> Any:
+    """Tell of a video whether a followed channel lists or listed it, a person said something of it, or we hold some.
+
+    What only channels listed that were left stays in the catalogue, in case they are followed again, and is shown
+    nowhere.
+    """
+    return or_(
+        col(VideoRow.id).in_(select(ListedRow.video)),
+        col(VideoRow.wish).is_not(None),
+        # Of all pins: where a list is joined with them, a bare subquery would be taken for the joined row.
+        col(VideoRow.id).in_(select(PinRow.video).correlate(None)),
+    )
+
+
 def _conditions(wanted: VideoFilter) -> list[Any]:
     tests: list[Any] = []
     if wanted.channel is not None:
@@ -59,6 +73,8 @@ def _conditions(wanted: VideoFilter) -> list[Any]:
             ListedRow.channel == wanted.channel, col(ListedRow.absent_since).is_(None)
         )
         tests.append(col(VideoRow.id).in_(listed))
+    else:
+        tests.append(_belongs())
     if wanted.verdict is not None:
         tests.append(DecisionRow.verdict == wanted.verdict.value)
     if wanted.pin_state is not None:
@@ -129,7 +145,7 @@ def lines(session: Session, videos: tuple[VideoId, ...]) -> tuple[VideoLine, ...
 
 
 def holdings(session: Session) -> Holdings:
-    """Return all pins together."""
+    """Return all pins together, and how many videos and channels there are to keep."""
     rows = session.exec(
         select(PinRow.state, func.count(), func.sum(PinRow.done), func.sum(PinRow.size)).group_by(PinRow.state)
     )
@@ -139,7 +155,7 @@ def holdings(session: Session) -> Holdings:
         by_state[PinState(state)] = int(n)
         done, size = done + int(d or 0), size + int(s or 0)
     counted = select(
-        select(func.count()).select_from(VideoRow).scalar_subquery(),
+        select(func.count()).select_from(VideoRow).where(_belongs()).scalar_subquery(),
         select(func.count()).select_from(ChannelRow).scalar_subquery(),
     )
     videos, channels = session.exec(counted).one()

@@ -131,7 +131,12 @@ class StandInFollowing:
         self.refreshed.append(channel)
 
     def origins(self) -> tuple[OriginToday, ...]:
-        return (OriginToday(HOST, 42, ByteCount(123_456), 0, None, self.clock.now()),)
+        now = self.clock.now()
+        return (
+            OriginToday(HOST, 42, ByteCount(123_456), 0, None, now),
+            OriginToday("mistyped.example", 1, ByteCount(0), 1, None, None),
+            OriginToday("left-long-ago.example", 0, ByteCount(0), 0, None, now),
+        )
 
 
 @dataclass

@@ -241,6 +241,22 @@ async def test_leaving_a_channel_keeps_the_videos_another_one_lists(store: Store
     assert [c.id for c in await store.read(channels.every)] == [second]
 
 
+async def test_what_only_a_left_channel_listed_is_neither_shown_nor_counted(store: Store) -> None:
+    channel = await followed(store, 4)
+    await store.promise(videos.wish, summary(0).id, Wish.PIN)
+    await store.promise(videos.wish, summary(1).id, Wish.NEVER)
+    held = VideoId(summary(2).id)
+    await store.promise(pins.put, Pin(held, PinState.PINNED, (RenditionName("720p"),), ByteCount(9), ByteCount(9), NOW))
+    before = await store.read(lists.holdings)
+    assert (before.videos, before.channels) == (4, 1)
+    await store.promise(channels.leave, channel)
+    after, page = await store.read(lists.holdings), await store.read(lists.page, VideoFilter())
+    assert (after.videos, after.channels, page.total) == (3, 0, 3)
+    assert {line.id for line in page.items} == {summary(n).id for n in range(3)}
+    await followed(store, 4)
+    assert (await store.read(lists.holdings)).videos == 4
+
+
 async def test_settings_of_a_channel_outlive_following_it_again(store: Store) -> None:
     channel = await store.promise(channels.follow, info(), NOW)
     await store.promise(channels.change, channel, when_gone=WhenGone.RELEASE)

@@ -32,6 +32,8 @@ class BusyBody(msgspec.Struct, frozen=True):
 
 
 class StatusBody(msgspec.Struct, frozen=True):
+    """``origins`` are those that were asked today or are left alone for now."""
+
     version: str
     started_at: datetime
     ok: bool
@@ -64,8 +66,16 @@ async def status(request: AnyRequest) -> StatusBody:
         disk=disk,
         rates=services.spending.rates(),
         activity=[BusyBody(titles.get(one.video, ""), one) for one in busy],
-        origins=list(services.following.origins()),
+        origins=[origin for origin in services.following.origins() if _asked(origin)],
     )
+
+
+def _asked(origin: OriginToday) -> bool:
+    """Tell whether an origin counts: it has answered before, and was asked today or is left alone for now.
+
+    An address that never answered was mistyped or refused, and was told so when it was given.
+    """
+    return origin.last_ok is not None and bool(origin.requests or origin.bytes_taken or origin.quiet_until)
 
 
 routes = [status]
