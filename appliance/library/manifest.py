@@ -25,6 +25,7 @@ Size = Annotated[int, Meta(ge=0, le=1 << 50)]
 Pixels = Annotated[int, Meta(ge=0, le=100_000)]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Text = Annotated[str, Meta(max_length=100_000)]
+Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 
 
 class MediaFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,6 +113,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     storyboard: StoryboardRecord | None = None
     hashes: SideFile | None = None
     master: SideFile | None = None
+    digests: Annotated[dict[Name, Sha256], Meta(max_length=10_000)] = {}
+    """SHA-256 of playlists, torrents and the list of hashes as we wrote them: what is read back is checked by it."""
     others: tuple[Name, ...] = ()
     """Further files of ours that no other record names."""
     superseded: tuple[RenditionRecord, ...] = ()

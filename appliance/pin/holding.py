@@ -23,7 +23,7 @@ from appliance.library.files import Draft
 from appliance.library.manifest import Manifest, RenditionRecord
 from appliance.library.marker import Library
 from appliance.outbound.fetch import Fetcher
-from appliance.pin.gather import Gathered
+from appliance.pin.assembly import Gathered
 from appliance.pin.merge import merged, not_whole
 from appliance.pin.patchwork import Patch, Patchwork, patches
 from appliance.swarm.port import Fault, Swarm, SwarmEvent, TorrentMeta, TorrentSpec, Whole
@@ -76,10 +76,13 @@ class Holding:
         trackers: tuple[str, ...],
         mirrors: tuple[str, ...] = (),
         owner: Owner = _nobody,
+        *,
+        away: bool = False,
     ) -> None:
         self._library, self._swarm, self._fetcher = library, swarm, fetcher
         self._gathered, self._trackers, self._mirrors = gathered, trackers, mirrors
         self._spend, self._owner = spend, owner
+        self.away = away
         self.manifest = gathered.manifest
         self._torrents: dict[RenditionName, _Torrent] = {}
         self._works: dict[str, Patchwork] = {}
@@ -175,10 +178,28 @@ class Holding:
             meta=meta,
             folder=folder,
             names=names_in_order(record, meta.files),
-            web_seeds=web_seeds(record, self._mirrors),
+            web_seeds=self._web_seeds(record),
             trackers=self._trackers,
             window=OriginWindow(self._fetcher, _urls_in_order(record, meta.files), spend),
         )
+
+    def _web_seeds(self, record: RenditionRecord) -> tuple[str, ...]:
+        found = web_seeds(record, self._mirrors)
+        return found[1:] if self.away else found  # the first is the origin's own
+
+    def welcome(self) -> None:
+        """The origin, which was left alone, may be asked for bytes again."""
+        self.away = False
+        for record in self._gathered.manifest.renditions:
+            torrent = self._torrents.get(RenditionName(record.name))
+            if torrent is not None and self._swarm.holds(torrent.info_hash):
+                self._swarm.confirm(torrent.info_hash, self._trackers, self._web_seeds(record))
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where its origin has the files that come by torrent."""
+        ours = [r for r in self._gathered.manifest.renditions if RenditionName(r.name) in self._torrents]
+        return tuple(f.url for r in ours for f in r.files)
 
     async def _add(self, record: RenditionRecord, spec: TorrentSpec, sequential: bool) -> None:
         torrent = _Torrent(spec.meta.info_hash, spec.names, ByteCount(0), spec.meta.size, asyncio.Event())

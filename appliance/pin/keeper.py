@@ -6,12 +6,14 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from appliance.clock import Clock
+from appliance.domain.channel import Trouble
 from appliance.domain.pin import Pin, PinState
 from appliance.domain.plan import Decision, Disk, Verdict
-from appliance.domain.units import ByteCount, InfoHash, RenditionName, VideoId
+from appliance.domain.units import ByteCount, InfoHash, Origin, RenditionName, VideoId
 from appliance.errors import LibraryMissing, NoSpace, SeedkeepError
 from appliance.library.space import Space
 from appliance.pin.chores import Chores
@@ -20,7 +22,7 @@ from appliance.pin.opened import Opened
 from appliance.pin.opener import Parts, sentence
 from appliance.pin.patience import NoSource, Patience
 from appliance.pin.pinner import Pinner, Resting
-from appliance.pin.reconcile import Fetch, Hands, Promise, Release, Stop, steps, waits_for_space
+from appliance.pin.reconcile import Fetch, Hands, Promise, Release, Stop, spoken, steps, waits_for_space
 from appliance.pin.releaser import Releaser
 from appliance.store import decisions, pins
 from appliance.store.engine import Touched
@@ -31,7 +33,8 @@ _log = logging.getLogger(__name__)
 
 TICK = 30.0
 """Seconds between looks at the library while nothing else wakes the loop."""
-_LONGEST_REST = 300.0
+ORIGIN_RESTS = "origin_rests"
+"""The code of what waits because its origin is left alone."""
 _SEEDED_TOGETHER = 8
 
 
@@ -67,7 +70,7 @@ class Keeper:
         self._tasks: dict[VideoId, asyncio.Task[None]] = {}
         self._fetching: set[VideoId] = set()
         self._stopping: set[VideoId] = set()
-        self._resting: dict[VideoId, float] = {}
+        self._resting: set[Origin] = set()
         self._faults: dict[VideoId, tuple[str, RenditionName]] = {}
         self._group: asyncio.TaskGroup | None = None
         self.troubles: dict[str, str] = {}
@@ -215,6 +218,7 @@ class Keeper:
     # Steps
 
     async def _reconcile(self) -> None:
+        await self._go_on_with_rested()
         wanted = await self.parts.store.read(decisions.to_carry_out)
         held = {p.video: p for p in await self.parts.store.read(pins.every)}
         await self._follow_news(held)
@@ -237,12 +241,10 @@ class Keeper:
                     self._spawn(pin.video, self.releaser.release(pin))
 
     async def _hands(self) -> Hands:
-        now = self._clock.monotonic()
-        self._resting = {video: until for video, until in self._resting.items() if until > now}
         return Hands(
             free=self._options.at_once - len(self._fetching),
             room=await self.opened.room(),
-            busy=frozenset(self._tasks) | frozenset(self._resting),
+            busy=frozenset(self._tasks),
             fetching=frozenset(self._fetching),
             watched=frozenset(lease.video for lease in self.leases.every()),
         )
@@ -256,13 +258,28 @@ class Keeper:
         try:
             await self.pinner.fetch(pin)
         except Resting as rest:
-            until = self._clock.monotonic() + min(rest.seconds, _LONGEST_REST)
-            for video in (pin.video, *await self.parts.store.read(pins.of_origin, rest.origin)):
-                if video not in self._tasks or video == pin.video:
-                    self._resting[video] = until
+            await self._let_wait(pin, rest)
         else:
             if not self._renewed.get(pin.video, True):
                 del self._renewed[pin.video]  # the origin's answer to our own question is no news
+
+    async def _let_wait(self, pin: Pin, rest: Resting) -> None:
+        """What can only come from an origin that is left alone says so, and until when."""
+        now = self._clock.now()
+        until = now + timedelta(seconds=rest.seconds)
+        trouble = Trouble(
+            ORIGIN_RESTS,
+            f"This waits for {rest.origin}, which failed or asked for a pause.",
+            f"It is asked again at {spoken(until, now)}; nothing to do.",
+        )
+        await self.parts.store.promise(pins.let_wait, pin.video, rest.origin, trouble, until)
+        self._resting.add(rest.origin)
+
+    async def _go_on_with_rested(self) -> None:
+        """An origin that answered somebody else sooner than thought is asked at once."""
+        for origin in [o for o in self._resting if self.parts.fetcher.manners.rest(o) <= 0]:
+            self._resting.discard(origin)
+            await self.parts.store.promise(pins.go_on, origin, ORIGIN_RESTS)
 
     # Restart
 
@@ -287,7 +304,14 @@ class Keeper:
     async def _watch(self) -> None:
         """Look after what is being fetched."""
         await self._watch_disk()
+        self._welcome_origins()
         self._watch_sources()
+
+    def _welcome_origins(self) -> None:
+        """What began without its origin gets bytes from there too, once it may be asked."""
+        for holding in self.holdings.values():
+            if holding.away and self.parts.fetcher.manners.rest(Origin(holding.manifest.origin)) <= 0:
+                holding.welcome()
 
     def _watch_sources(self) -> None:
         """Who gets nothing makes room for the next, unless it is we who hold everything back."""

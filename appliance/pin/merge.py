@@ -40,7 +40,9 @@ def merged(old: Manifest | None, new: Manifest) -> Manifest:
         promised=new.promised or old.promised,
     )
     forgotten = (listed_names(old) | listed_names(new)) - listed_names(kept)
-    return msgspec.structs.replace(kept, others=tuple(sorted({*kept.others, *forgotten})))
+    there = listed_names(kept)
+    digests = {name: known for name, known in {**old.digests, **new.digests}.items() if name in there}
+    return msgspec.structs.replace(kept, others=tuple(sorted({*kept.others, *forgotten})), digests=digests)
 
 
 def whole(manifest: Manifest, names: frozenset[str]) -> Manifest:

@@ -16,8 +16,10 @@ from appliance.library import files
 from appliance.library.manifest import Manifest, RenditionRecord
 from appliance.library.marker import Library
 from appliance.outbound.fetch import Fetcher
+from appliance.pin.assembly import Gathered, check_torrent
 from appliance.pin.gather import Gatherer
 from appliance.pin.holding import Holding, Owner, names_in_order
+from appliance.pin.stored import read_back
 from appliance.store import videos
 from appliance.store.engine import Store
 from appliance.swarm.port import Swarm, TorrentSpec
@@ -79,21 +81,45 @@ def picked(record: VideoRecord, names: tuple[RenditionName, ...]) -> tuple[Rendi
     return tuple(known[n] for n in names)
 
 
-async def open_holding(
-    parts: Parts, record: VideoRecord, chosen: tuple[Rendition, ...], *, promised: bool, urgent: bool, owner: Owner
-) -> Holding:
-    """Return the video open and stopped, what lies on the disk verified. Raises SeedkeepError; leaves nothing running.
+async def stored(parts: Parts, record: VideoRecord, chosen: tuple[Rendition, ...]) -> Gathered | None:
+    """Return what an earlier attempt gathered of ``chosen``, None where that is not (or no longer) all there.
 
-    ``owner`` tells whose a torrent in the swarm is. Where an address has gone stale (playlists and torrents are renamed
-    upstream) the detail is asked for once more.
+    Raises LibraryMissing, DiskError.
     """
+    return await asyncio.to_thread(read_back, parts.library, parts.gatherer.torrents, record, chosen)
+
+
+async def _gathered(
+    parts: Parts, record: VideoRecord, chosen: tuple[Rendition, ...], urgent: bool
+) -> tuple[VideoRecord, Gathered]:
+    """Ask the origin for what stands beside the media; where an address has gone stale, for the detail once more."""
     try:
-        gathered = await parts.gatherer.gather(record, chosen, urgent=urgent)
+        return record, await parts.gatherer.gather(record, chosen, urgent=urgent)
     except NotFound:
         await parts.sources.detail(record.summary.id, priority=urgent)
         record = await record_of(parts, record.summary.id)
         chosen = picked(record, tuple(r.name for r in chosen))
-        gathered = await parts.gatherer.gather(record, chosen, urgent=urgent, hashes_may_lack=True)
+        return record, await parts.gatherer.gather(record, chosen, urgent=urgent, hashes_may_lack=True)
+
+
+async def open_holding(
+    parts: Parts,
+    record: VideoRecord,
+    chosen: tuple[Rendition, ...],
+    *,
+    promised: bool,
+    urgent: bool,
+    owner: Owner,
+    anew: bool = False,
+) -> Holding:
+    """Return the video open and stopped, what lies on the disk verified. Raises SeedkeepError; leaves nothing running.
+
+    ``owner`` tells whose a torrent in the swarm is. What an earlier attempt gathered is not asked for again, unless
+    ``anew``: something of it led nowhere. An origin that is left alone is none of its sources, unless a viewer waits.
+    """
+    gathered = None if anew else await stored(parts, record, chosen)
+    if gathered is None:
+        record, gathered = await _gathered(parts, record, chosen, urgent)
     manifest = msgspec.structs.replace(gathered.manifest, promised=promised)
     holding = Holding(
         parts.library,
@@ -104,6 +130,7 @@ async def open_holding(
         record.trackers,
         record.mirrors,
         owner,
+        away=not urgent and parts.fetcher.manners.rest(record.summary.origin) > 0,
     )
     try:
         await holding.open(sequential=urgent)
@@ -174,7 +201,7 @@ async def _seed_one(parts: Parts, manifest: Manifest, rendition: RenditionRecord
         return None
     try:
         meta = await asyncio.to_thread(parts.gatherer.torrents.parse, raw)
-        parts.gatherer.check_torrent(meta, rendition)
+        check_torrent(parts.gatherer.torrents, meta, rendition)
     except BadAnswer:
         return None
     if not parts.swarm.holds(meta.info_hash):

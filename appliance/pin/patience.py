@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from appliance.domain.units import ByteCount, VideoId
-from appliance.errors import OriginError
+from appliance.errors import OriginError, Throttled
+from appliance.outbound.fetch import Fetcher
 
+_ASKED_SECONDS = 15.0
 _WITHOUT_A_PIECE = 10
 """Bytes that never make a verified piece are borne so many times as long as silence: a piece may take its time."""
 
@@ -20,11 +22,26 @@ class NoSource(OriginError):
     code = "no_source"
     retryable = True
 
-    def __init__(self) -> None:
+    def __init__(self, said: OriginError | None = None) -> None:
+        """``said`` is what the origin answered when it was asked why."""
+        nobody = "No server and no peer sends usable bytes of this video."
         super().__init__(
-            "No server and no peer sends usable bytes of this video.",
+            nobody if said is None else f"No peer sends usable bytes of this video, and {said.message}",
             hint="It is tried again by itself; if that never helps, its publisher has to look at its files.",
         )
+        self.after = said.after if isinstance(said, Throttled) else 0.0
+
+
+async def why_nothing_comes(fetcher: Fetcher, address: str) -> NoSource:
+    """Ask the origin for one byte of a file of which nothing comes, and return what is to be said then.
+
+    BitTorrent clients keep to themselves what a web seed answered. An origin that is left alone is not asked.
+    """
+    try:
+        await fetcher.get_range(address, 0, 0, timeout=_ASKED_SECONDS)
+    except OriginError as said:
+        return NoSource(said)
+    return NoSource()
 
 
 class Fetching(Protocol):

@@ -14,7 +14,7 @@ from appliance.domain.channel import Trouble
 from appliance.domain.pin import Pin, PinState
 from appliance.domain.units import ByteCount, Origin, RenditionName, VideoId
 from appliance.domain.video import RenditionKind
-from appliance.errors import BadAnswer, DiskError, LibraryMissing, NoSpace, SeedkeepError
+from appliance.errors import BadAnswer, DiskError, LibraryMissing, NoSpace, OriginError, SeedkeepError, SwarmError
 from appliance.library import files, release
 from appliance.library.layout import base_name
 from appliance.library.manifest import Manifest, RenditionRecord
@@ -22,9 +22,11 @@ from appliance.pin import upkeep
 from appliance.pin.holding import Holding
 from appliance.pin.merge import not_whole, whole
 from appliance.pin.opened import Opened
-from appliance.pin.opener import Parts, open_holding, picked, record_of, seed, sentence
+from appliance.pin.opener import Parts, open_holding, picked, record_of, seed, sentence, stored
+from appliance.pin.patience import NoSource, why_nothing_comes
 from appliance.pin.reconcile import set_back, whole_now
 from appliance.pin.scrub import rotten, scrub
+from appliance.pin.stored import comes_without_origin
 from appliance.store import pins
 from appliance.store.leases import Leases
 
@@ -93,13 +95,16 @@ class Pinner:
         if await self._is_whole_already(pin, record):
             return
         rest = self._parts.fetcher.manners.rest(record.summary.origin)
-        if rest > _PATIENCE:
+        if rest > _PATIENCE and not await self._goes_without_origin(pin, record):
             raise Resting(record.summary.origin, rest)
         await self._opened.require_room(pin.video, ByteCount(max(0, pin.size - pin.done)))
         await self._put(replace(pin, state=PinState.PINNING, trouble=None, next_try=None))
         holding = await self._holding(pin, record)
         await self._opened.go_on(holding)
-        await holding.wait()
+        try:
+            await holding.wait()
+        except NoSource:
+            raise await why_nothing_comes(self._parts.fetcher, holding.addresses[0]) from None
         await self._finish(pin, holding)
 
     async def _named(self, error: SeedkeepError) -> SeedkeepError:
@@ -145,13 +150,27 @@ class Pinner:
                 return open_now
             await self._opened.close(pin.video, keep_torrents=False)
         if record.detail_at is None or self._clock.now() - record.detail_at > STALE:
-            await self._parts.sources.detail(pin.video)
+            try:
+                await self._parts.sources.detail(pin.video)
+            except OriginError as error:
+                if not (error.retryable and await self._goes_without_origin(pin, record)):
+                    raise
             record = await record_of(self._parts, pin.video)
         chosen = picked(record, pin.renditions)
         urgent, owner = self._leases.held(pin.video), self._opened.owner
-        holding = await open_holding(self._parts, record, chosen, promised=True, urgent=urgent, owner=owner)
+        holding = await open_holding(
+            self._parts, record, chosen, promised=True, urgent=urgent, owner=owner, anew=_led_nowhere(pin)
+        )
         self._opened.take(holding)
         return holding
+
+    async def _goes_without_origin(self, pin: Pin, record: VideoRecord) -> bool:
+        """Tell whether all that peers can be asked with lies here."""
+        try:
+            there = await stored(self._parts, record, picked(record, pin.renditions))
+        except OriginError:
+            return False
+        return there is not None and comes_without_origin(there) and not _led_nowhere(pin)
 
     async def _finish(self, pin: Pin, holding: Holding) -> None:
         await holding.secure()
@@ -281,6 +300,11 @@ class Pinner:
         if manifest is not None:
             names = frozenset(str(n) for n in ((rendition,) if rendition is not None else pin.renditions))
             files.save(self._parts.library, not_whole(manifest, names))
+
+
+def _led_nowhere(pin: Pin) -> bool:
+    """Tell whether what was gathered for the last attempt may be to blame for its end."""
+    return pin.trouble is not None and pin.trouble.code in (BadAnswer.code, SwarmError.code)
 
 
 def _fits(manifest: Manifest, pin: Pin, record: VideoRecord) -> bool:

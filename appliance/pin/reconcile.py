@@ -9,10 +9,14 @@ from appliance.domain.pin import Pin, PinState
 from appliance.domain.plan import Decision, Verdict
 from appliance.domain.units import ByteCount, VideoId
 from appliance.errors import LibraryMissing, NoSpace, OriginError, SeedkeepError, Throttled
+from appliance.pin.patience import NoSource
 
 LOOK_AGAIN = timedelta(seconds=30)
 """How soon a pin that waits for the disk may go on: then it is looked at, without asking anybody anything."""
 _UNSTARTED = frozenset({PinState.QUEUED, PinState.WAITING, PinState.FAILED})
+_LONGEST_WITHOUT_PEERS = 3600.0
+"""An origin may ask for a longer pause; peers are looked for again meanwhile."""
+_PUBLISHER = "its publisher has to look at its files."
 _NOTHING: frozenset[VideoId] = frozenset()
 
 
@@ -157,6 +161,10 @@ def set_back(pin: Pin, error: SeedkeepError, now: datetime, chance: float) -> Pi
         case Throttled():
             wait = timedelta(seconds=min(max(error.after, 1.0), 86_400.0) * (1.0 + 0.1 * chance))
             state, failures, again = PinState.WAITING, pin.failures, now + wait
+        case NoSource():
+            told = timedelta(seconds=min(error.after, _LONGEST_WITHOUT_PEERS))
+            state, again = PinState.WAITING, now + max(back_off(counted, chance), told)
+            error.hint = f"It is tried again at {spoken(again, now)}; if that never helps, {_PUBLISHER}"
         case OriginError(retryable=True):
             state, again = PinState.WAITING, now + back_off(counted, chance)
         case OriginError():
@@ -165,6 +173,12 @@ def set_back(pin: Pin, error: SeedkeepError, now: datetime, chance: float) -> Pi
             again = now + back_off(counted, chance)
     trouble = Trouble(error.code, error.message, error.hint)
     return replace(pin, state=state, failures=failures, next_try=again, trouble=trouble)
+
+
+def spoken(moment: datetime, now: datetime) -> str:
+    """Return a time as it is said in a sentence: in UTC, with its date unless it is today's."""
+    day = "" if moment.date() == now.date() else f" on {moment.day} {moment:%B}"
+    return f"{moment:%H:%M} UTC{day}"
 
 
 def whole_now(pin: Pin, size: ByteCount, now: datetime) -> Pin:

@@ -18,6 +18,7 @@ from appliance.library import files, release
 from appliance.library.layout import base_name
 from appliance.library.manifest import Manifest, RenditionRecord, media_names
 from appliance.pin.adornment import Adorner
+from appliance.pin.assembly import check_torrent, digest
 from appliance.pin.gather import base_of_hashes
 from appliance.pin.holding import names_in_order, web_seeds
 from appliance.pin.opener import Parts, is_bare
@@ -85,7 +86,7 @@ async def _follow_torrent(
         return manifest
     try:
         meta = await parts.gatherer.torrent(theirs)
-        parts.gatherer.check_torrent(meta, held)
+        check_torrent(parts.gatherer.torrents, meta, held)
     except OriginError as error:
         _log.warning("%s: the renamed torrent of %s cannot be used: %s", manifest.id, held.name, error.message)
         return manifest
@@ -118,7 +119,7 @@ async def _swap(
     listed = msgspec.structs.replace(manifest, others=tuple(sorted({*manifest.others, torrent_name})))
     await asyncio.to_thread(files.save, parts.library, listed)
     await asyncio.to_thread(files.write_side, parts.library, listed, torrent_name, meta.raw)
-    updated = _renewed(manifest, held, torrent_name, meta.info_hash)
+    updated = _renewed(manifest, held, torrent_name, meta)
     await parts.swarm.save(meta.info_hash)
     await asyncio.to_thread(files.save, parts.library, updated)
     await parts.swarm.start(meta.info_hash)
@@ -127,16 +128,17 @@ async def _swap(
     return await asyncio.to_thread(release.prune, parts.library, updated)
 
 
-def _renewed(manifest: Manifest, held: RenditionRecord, torrent: str, info_hash: InfoHash) -> Manifest:
+def _renewed(manifest: Manifest, held: RenditionRecord, torrent: str, meta: TorrentMeta) -> Manifest:
     """Return the record with another torrent of the same bytes; the old ``.torrent`` is listed, to be deleted."""
     fresh = msgspec.structs.replace(
-        held, torrent=torrent, info_hashes=tuple(dict.fromkeys((info_hash, *held.info_hashes)))
+        held, torrent=torrent, info_hashes=tuple(dict.fromkeys((meta.info_hash, *held.info_hashes)))
     )
     stale = {held.torrent} if held.torrent is not None and held.torrent != torrent else set()
     return msgspec.structs.replace(
         manifest,
         others=tuple(sorted({*manifest.others, *stale} - {torrent})),
         renditions=tuple(fresh if r.name == held.name else r for r in manifest.renditions),
+        digests={**manifest.digests, torrent: digest(meta.raw)},
     )
 
 

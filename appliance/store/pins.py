@@ -84,7 +84,25 @@ def next_try(session: Session, now: datetime) -> datetime | None:
     ).first()
 
 
-def of_origin(session: Session, origin: Origin) -> tuple[VideoId, ...]:
-    """Return the pinned videos of one origin, in any state."""
-    query = select(PinRow.video).join(VideoRow, col(VideoRow.id) == col(PinRow.video)).where(VideoRow.origin == origin)
-    return tuple(VideoId(video) for video in session.exec(query))
+def let_wait(session: Session, video: VideoId, origin: Origin, trouble: Trouble, until: datetime) -> None:
+    """Have a pin wait for its origin until then, and with it all of that origin that was never begun."""
+    query = select(PinRow).join(VideoRow, col(VideoRow.id) == col(PinRow.video)).where(VideoRow.origin == origin)
+    fresh = (col(PinRow.state) == PinState.QUEUED.value) & (col(PinRow.done) == 0)
+    for row in session.exec(query.where(fresh | (col(PinRow.video) == video))):
+        row.state, row.trouble, row.next_try = PinState.WAITING.value, pack(trouble), until
+        _told(session, row)
+
+
+def go_on(session: Session, origin: Origin, code: str) -> None:
+    """Have what waits at an origin for the trouble of this code have its turn again."""
+    query = select(PinRow).join(VideoRow, col(VideoRow.id) == col(PinRow.video)).where(VideoRow.origin == origin)
+    for row in session.exec(query.where(PinRow.state == PinState.WAITING.value)):
+        if row.trouble is not None and unpack(Trouble, row.trouble).code == code:
+            row.state, row.trouble, row.next_try = PinState.QUEUED.value, None, None
+            _told(session, row)
+
+
+def _told(session: Session, row: PinRow) -> None:
+    session.add(row)
+    touched(session, "pin", row.video)
+    touched(session, "pin_state", row.video)

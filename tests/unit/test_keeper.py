@@ -103,7 +103,7 @@ async def test_what_is_whole_on_the_disk_is_pinned_without_its_origin(tmp_path: 
         pin = await box.until(video, PinState.WAITING)
         assert pin is not None
         assert pin.trouble is not None
-        assert pin.trouble.code in ("unreachable", "throttled")
+        assert pin.trouble.code in ("unreachable", "throttled", "no_source")
         folder = box.lies_at(video)
     (tmp_path / "aside").replace(folder / name)
     async with a_box(tmp_path, origin) as box:
