@@ -53,7 +53,7 @@ def test_the_image_is_built_from_files_that_are_there() -> None:
     for path in re.findall(r"^!(.+)$", allowed, re.MULTILINE):
         assert (ROOT / path).exists(), path
     assert "USER 1000" in dockerfile
-    assert '"seedkeep", "health"' in dockerfile
+    assert '"seedkeep", "health", "--running"' in dockerfile
 
 
 def test_a_wheel_carries_the_rooms_their_data_and_the_bundle(tmp_path: Path) -> None:

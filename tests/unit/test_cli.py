@@ -1,5 +1,6 @@
 """The command line: exit codes, one sentence for each error, and what each sub-command prints."""
 
+import fcntl
 import json
 import os
 import sqlite3
@@ -9,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from appliance import cli
+from tests.world.http import Server
 from tests.world.media import make
 from tests.world.origin import Origin
+from tests.world.published import json_reply
 from tests.world.service import Service
 from tests.world.service import seedkeep as process
 
@@ -126,6 +129,23 @@ def test_status_health_check_token_and_scrub(service: Service, seedkeep: Run) ->
     assert len(token) > 20
     scrubbing = json.loads(seedkeep("scrub", "--json", "--data", service.data).out)
     assert scrubbing["queued"] == 1
+
+
+def test_a_box_that_works_in_part_is_1_and_still_runs(tmp_path: Path, seedkeep: Run) -> None:
+    told = {"status": "degraded", "troubles": ["The disk is full.", "The clock is\x1b[2J wrong."]}
+    server = Server(lambda _: json_reply(told), "127.0.0.1", (0,))
+    server.start()
+    (tmp_path / "service.json").write_text(json.dumps({"url": f"http://127.0.0.1:{server.ports[0]}"}))
+    (tmp_path / "cli.token").write_text("secret")
+    try:
+        with open(tmp_path / "lock", "w", encoding="utf-8") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            ran = seedkeep("health", "--data", tmp_path)
+            assert (ran.code, ran.out) == (1, "degraded: The disk is full. The clock is[2J wrong.\n")
+            assert seedkeep("health", "--running", "--data", tmp_path).code == 0
+    finally:
+        server.close()
+    assert seedkeep("health", "--running", "--data", tmp_path).code == 4
 
 
 def test_what_cannot_be_is_2_and_says_why(service: Service, seedkeep: Run) -> None:
