@@ -38,6 +38,7 @@ from appliance.library.marker import Library
 from appliance.library.space import Floor, Space
 from appliance.outbound.fetch import Fetcher, OutboundOptions
 from appliance.pin.gather import Gatherer
+from appliance.pin.headroom import Headroom
 from appliance.pin.keeper import Keeper, KeeperOptions
 from appliance.pin.opener import Parts
 from appliance.pin.reading import HouseShelf
@@ -171,6 +172,7 @@ class House:
         self.planner = Planner(
             store, self.leases, self.keeper.disk, self.clock, PlannerOptions(settings.pin.web_videos)
         )
+        self.headroom = Headroom(self.space, store, self.clock, self._made_room)
         self.tender = Tender(store, swarm, self.fetcher, self.clock, budget_of(settings), self.keeper.owner)
         self.shelf = HouseShelf(self.keeper)
         self.media = create_media_app(self.shelf, self.leases, self.tender.count_player, self.tender.pace_player)
@@ -181,6 +183,10 @@ class House:
 
     def _count_fetched(self, video: VideoId, rendition: RenditionName, count: int) -> None:
         self.tender.count_fetched(video, rendition, count)
+
+    def _made_room(self) -> None:
+        self.planner.wake()
+        self.keeper.wake()
 
     def _services(self) -> Services:
         return Services(
@@ -231,7 +237,7 @@ class House:
             self.swarm.reconfigure(swarm_options(after, self.data, self.home))
         if after.library != before.library:
             self.space.reconfigure(floor_of(after))
-            self.keeper.wake()
+            self._made_room()
         if after.pin != before.pin:
             self.keeper.reconfigure(keeper_options(after))
             self.planner.reconfigure(PlannerOptions(after.pin.web_videos))
@@ -394,6 +400,7 @@ async def _work(house: House, server: _Server, service: Systemd, listener: socke
             group.create_task(house.tender.run(), name="tender"),
             group.create_task(house.keeper.run(), name="keeper"),
             group.create_task(house.planner.keep_planning(), name="planner"),
+            group.create_task(house.headroom.keep_watching(), name="headroom"),
             group.create_task(house.follower.run(), name="follower"),
             group.create_task(house.announce(house.port), name="mdns"),
             group.create_task(_beat(service), name="watchdog"),

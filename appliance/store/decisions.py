@@ -3,11 +3,12 @@
 from datetime import datetime
 
 from sqlalchemy.dialects.sqlite import insert
-from sqlmodel import Session, col, delete, select
+from sqlmodel import Session, col, delete, or_, select
 
 from appliance.domain.catalogue import Change
-from appliance.domain.plan import Decision, Plan, Verdict
+from appliance.domain.plan import Decision, Plan, ReasonCode, Verdict
 from appliance.domain.units import VideoId
+from appliance.errors import NoSpace
 from appliance.store.columns import pack, unpack
 from appliance.store.engine import touched
 from appliance.store.tables import DecisionChangeRow, DecisionRow, PinRow, VideoRow
@@ -85,6 +86,15 @@ def to_carry_out(session: Session) -> tuple[Decision, ...]:
         .order_by(col(DecisionRow.position))
     )
     return tuple(unpack(Decision, body) for body in session.exec(query))
+
+
+def want_room(session: Session) -> bool:
+    """Tell whether anything would be kept if the disk had more room, or waits for room."""
+    codes = (ReasonCode.NO_SPACE, ReasonCode.OUTRANKED, ReasonCode.TOO_LARGE)
+    short = or_(*(col(DecisionRow.body).contains(f'"{code.value}"') for code in codes))
+    left = select(DecisionRow.video).where(DecisionRow.verdict == Verdict.LEAVE.value, short).limit(1)
+    waiting = select(PinRow.video).where(col(PinRow.trouble).contains(f'"{NoSpace.code}"')).limit(1)
+    return session.exec(waiting).first() is not None or session.exec(left).first() is not None
 
 
 def with_verdict(session: Session, verdict: Verdict, limit: int, offset: int = 0) -> tuple[Decision, ...]:
