@@ -1,7 +1,8 @@
 """How we behave towards one origin: this module paces, counts and backs off.
 
 API requests: one at a time, at most one a second, at most a quarter of the limit that the origin announces
-(``X-RateLimit-*``, shared with the browsers of the household). Media: two connections, and one more for a viewer.
+(``X-RateLimit-*``, shared with the browsers of the household); a request that a person waits for goes first, and may
+take of the rest of that limit. Media: two connections, and one more for a viewer.
 An origin that fails is left alone, twice as long each time; one that says how long (``Retry-After``) is obeyed.
 """
 
@@ -54,12 +55,15 @@ class _Record:
     asked: Asked
     lanes: dict[Ask, Lane] = field(
         default_factory=lambda: {
-            Ask.API: Lane(1),
+            Ask.API: Lane(1, VIEWER_CONNECTIONS),
             Ask.SIDE: Lane(SIDE_CONNECTIONS, VIEWER_CONNECTIONS),
             Ask.MEDIA: Lane(MEDIA_CONNECTIONS, VIEWER_CONNECTIONS),
         }
     )
+    api_turn: Lane = field(default_factory=lambda: Lane(1))
     api_from: float = 0.0
+    share_from: float = 0.0
+    left: int | None = None
     failures: int = 0
     rest_until: datetime | None = None
     told_to_rest: bool = False
@@ -117,10 +121,13 @@ class Manners:
         await lane.enter(priority)
         try:
             await self._rest(origin, record, priority)
-            if ask is Ask.API:
-                await self._pace(record)
-            self._count(origin, api=ask is Ask.API)
-            yield
+            if ask is not Ask.API:
+                self._count(origin, api=False)
+                yield
+                return
+            async with self._api_turn(record, priority):
+                self._count(origin, api=True)
+                yield
         except Unreachable:
             self._fail(record, None)
             raise
@@ -217,15 +224,31 @@ class Manners:
         if left > 0:
             await self._clock.sleep(left)
 
-    async def _pace(self, record: _Record) -> None:
-        while (wait := self._api_wait(record)) > 0:
-            await self._clock.sleep(wait)
-        now = self._clock.monotonic()
-        record.api_from = now + API_SECONDS + API_JITTER * self._chance()
-        record.window_used += 1
+    @asynccontextmanager
+    async def _api_turn(self, record: _Record, priority: bool) -> AsyncIterator[None]:
+        """Wait until the API may be asked, and be the only one that asks; a person overtakes whoever waits."""
+        while True:
+            while (wait := self._api_wait(record, priority)) > 0:
+                await self._clock.sleep(wait)
+            await record.api_turn.enter(priority)
+            if self._api_wait(record, priority) <= 0:
+                break
+            record.api_turn.leave()
+        try:
+            record.api_from = self._clock.monotonic() + API_SECONDS + API_JITTER * self._chance()
+            record.window_used += 1
+            if record.left is not None:
+                record.left -= 1
+            yield
+        finally:
+            record.api_turn.leave()
 
-    def _api_wait(self, record: _Record) -> float:
-        return record.api_from - self._clock.monotonic()
+    def _api_wait(self, record: _Record, priority: bool) -> float:
+        """Return the seconds to wait: for the pace always, for our share of the limit unless a person waits."""
+        now = self._clock.monotonic()
+        used_up = record.left is not None and record.left < 1
+        start = max(record.api_from, record.share_from) if used_up or not priority else record.api_from
+        return start - now
 
     def _note_limit(self, record: _Record, headers: Mapping[str, str]) -> None:
         limit, remaining = _seconds(headers.get("x-ratelimit-limit")), _seconds(headers.get("x-ratelimit-remaining"))
@@ -239,10 +262,11 @@ class Manners:
         if now >= record.window_ends:
             record.window_used = 1
         record.window_ends = now + left
+        record.left = None if remaining is None else int(remaining)
         share = max(int(limit) // SHARE_OF_LIMIT, 1)
         crowded = remaining is not None and remaining < limit / SHARE_OF_LIMIT
         if record.window_used >= share or crowded:
-            record.api_from = max(record.api_from, record.window_ends)
+            record.share_from = record.window_ends
 
     def _fail(self, record: _Record, asked_for: float | None) -> None:
         record.failures += 1

@@ -264,3 +264,34 @@ async def test_whoever_gives_up_waiting_leaves_no_gap(when: str) -> None:
         lane.leave()
     assert lane.idle
     await asyncio.wait_for(lane.enter(), 1)
+
+
+def _crowded(left: int) -> dict[str, str]:
+    reset = str(NOW.timestamp() + 10)
+    return {"x-ratelimit-limit": "50", "x-ratelimit-remaining": str(left), "x-ratelimit-reset": reset}
+
+
+@pytest.mark.parametrize(("left", "waits"), [(5, False), (0, True)], ids=["some of the limit left", "nothing left"])
+async def test_a_person_goes_before_our_own_questions_within_the_limit(left: int, waits: bool) -> None:
+    clock = ManualClock(NOW)
+    manners, order = Manners(clock, lambda: 0.5), list[str]()
+
+    async def question(name: str, priority: bool) -> None:
+        async with manners.turn(TUBE, Ask.API, priority):
+            order.append(f"{name} at {clock.monotonic():.0f}")
+            manners.heard(TUBE, Ask.API, 200, _crowded(left - 1 if left else 0))
+
+    async with manners.turn(TUBE, Ask.API):
+        manners.heard(TUBE, Ask.API, 200, _crowded(left))
+    ours = [asyncio.create_task(question(f"ours {n}", False)) for n in range(2)]
+    await asyncio.sleep(0.01)
+    person = asyncio.create_task(question("person", True))
+    for _ in range(30):
+        await asyncio.sleep(0.001)
+        clock.advance(0.5)
+    await asyncio.gather(person, *ours)
+    assert waits or order[0].startswith("person")
+    asked = float(next(line for line in order if "person" in line).rpartition(" at ")[2])
+    assert asked >= 10 if waits else 1 <= asked <= 2
+    times_asked = [float(line.rpartition(" at ")[2]) for line in order]
+    assert all(later - earlier >= 1 for earlier, later in itertools.pairwise(times_asked))
