@@ -15,11 +15,14 @@ from appliance.domain.units import ByteCount, BytesPerSecond, InfoHash, PieceInd
 from appliance.errors import SwarmError
 from appliance.swarm.bencode import decode_dict
 from appliance.swarm.extents import Extents, good_pieces, pieces_with_data, read_piece
+from appliance.swarm.peering import sampled
 from appliance.swarm.port import (
     Fault,
     Flow,
     Judged,
+    PeerSeen,
     PieceArrived,
+    Sample,
     SwarmEvent,
     TorrentPhase,
     TorrentSpec,
@@ -64,6 +67,8 @@ class FakeSwarm:
         self.resumed = resumed if resumed is not None else {}
         self.budget = Budget()
         self.sequential: set[InfoHash] = set()
+        self.seen: dict[InfoHash, tuple[PeerSeen, ...]] = {}
+        """The peers that a test has a torrent know of."""
         self._content: dict[str, bytes] = {}
         self._torrents: dict[InfoHash, _Torrent] = {}
         self._listeners: list[Callable[[SwarmEvent], None]] = []
@@ -174,10 +179,21 @@ class FakeSwarm:
             None,
             torrent.fault,
             torrent.disk_full,
+            whole_peers=sum(peer.whole is not False for peer in self.seen.get(info_hash, ())),
         )
 
     def statuses(self) -> Mapping[InfoHash, TorrentStatus]:
         return {k: status for k in self._torrents if (status := self.status(k))}
+
+    async def peers(self, info_hash: InfoHash) -> tuple[PeerSeen, ...]:
+        return self.seen.get(info_hash, ()) if info_hash in self._torrents else ()
+
+    async def sample(self, info_hash: InfoHash, chance: Callable[[], float]) -> Sample | None:
+        torrent = self._torrents.get(info_hash)
+        if torrent is None:
+            return None
+        have = bytes(k in torrent.have for k in range(torrent.extents.pieces))
+        return await asyncio.to_thread(sampled, torrent.extents, have, torrent.hash_of, chance)
 
     async def reader(self, info_hash: InfoHash, file_index: int) -> Reader:
         torrent = self._must(info_hash)

@@ -1,6 +1,7 @@
 """One torrent as the session holds it: this module keeps what is known of it, cheaply for thousands of them."""
 
 import asyncio
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,7 @@ import libtorrent as lt
 
 from appliance.domain.units import ByteCount, BytesPerSecond, InfoHash
 from appliance.swarm.extents import Extents
+from appliance.swarm.peering import Acquaintances
 from appliance.swarm.port import Judged, RangeReader, TorrentPhase, TorrentStatus
 
 
@@ -93,6 +95,9 @@ class Held:
     saved_at: float = 0.0
     numbers: Numbers = _NOTHING_YET
     given_seeds: set[str] = field(default_factory=set)
+    answering: set[str] = field(default_factory=set)
+    """Trackers whose last answer was one."""
+    peers: Acquaintances = field(default_factory=Acquaintances)
     _shown: tuple[object, TorrentStatus] | None = None
     mending: asyncio.Lock = field(default_factory=asyncio.Lock)
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -117,12 +122,21 @@ class Held:
 
     def status(self) -> TorrentStatus:
         """Return the state as others see it; the same object as long as nothing changed."""
-        key = (self.numbers, self.inventory.done, self.phase, self.fault, bool(self.trackers))
+        whole = self.peers.whole(time.monotonic())
+        key = (
+            whole,
+            self.numbers,
+            self.inventory.done,
+            self.phase,
+            self.fault,
+            bool(self.trackers),
+            bool(self.answering),
+        )
         if self._shown is None or self._shown[0] != key:
-            self._shown = (key, self._status())
+            self._shown = (key, self._status(whole))
         return self._shown[1]
 
-    def _status(self) -> TorrentStatus:
+    def _status(self, whole: int) -> TorrentStatus:
         now, going = self.numbers, self.started and not self.fault
         ourselves = 1 if self.inventory.whole and self.trackers else 0
         return TorrentStatus(
@@ -134,10 +148,11 @@ class Held:
             upload_rate=BytesPerSecond(now.upload_rate if going else 0),
             peers=now.peers if going else 0,
             seeds=now.seeds if going else 0,
-            complete=max(0, now.complete - ourselves) if now.complete >= 0 else None,
+            complete=max(0, now.complete - ourselves) if now.complete >= 0 and self.answering else None,
             fault=self.fault,
             disk_full=self.disk_full,
             received=ByteCount(now.total_down),
+            whole_peers=max(whole, now.seeds - len(self.given_seeds)) if going else 0,
         )
 
     def is_web_seed(self, host: str, port: int) -> bool:

@@ -76,8 +76,9 @@ class TorrentPhase(StrEnum):
 class TorrentStatus:
     """A torrent now. ``done`` counts verified bytes; rates are payload bytes/s; None is unknown, not zero.
 
-    ``complete`` is the tracker's count of whole copies, ourselves subtracted; ``received`` are payload bytes since it
-    was added, usable or not.
+    ``complete`` is the tracker's count of whole copies, ourselves subtracted, as long as one answers; ``received`` are
+    payload bytes since it was added, usable or not; ``whole_peers`` are those lately known to have every piece,
+    connected or not.
     """
 
     info_hash: InfoHash
@@ -92,6 +93,48 @@ class TorrentStatus:
     fault: str = ""
     disk_full: bool = False
     received: ByteCount = ByteCount(0)
+    whole_peers: int = 0
+
+
+class PeerSource(StrEnum):
+    """How we came to know of a peer."""
+
+    TRACKER = "tracker"
+    DHT = "dht"
+    PEX = "pex"
+    LSD = "lsd"
+    INCOMING = "incoming"
+
+
+@dataclass(frozen=True, slots=True)
+class PeerSeen:
+    """A peer that can be called: its IP address and the port it listens at.
+
+    ``whole`` is its own claim to have every piece, None where that is not known. ``sources`` is empty where it is not
+    connected now (two seeds do not stay so).
+    """
+
+    address: tuple[str, int]
+    whole: bool | None
+    sources: frozenset[PeerSource] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What only a real copy of a torrent's bytes knows: ``length`` of them from ``begin`` of ``piece``.
+
+    They lie at ``offset`` of the one ``file`` (our base name for it). ``data`` are our own, verified; None where we
+    lack the piece: then it is the whole piece, ``file`` may be empty (it spans several), and ``sha1`` judges.
+    """
+
+    pieces: int
+    piece: int
+    begin: int
+    length: int
+    sha1: bytes
+    data: bytes | None = None
+    file: str = ""
+    offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +223,17 @@ class Swarm(Protocol):
         ...
 
     def statuses(self) -> Mapping[InfoHash, TorrentStatus]: ...
+
+    async def peers(self, info_hash: InfoHash) -> tuple[PeerSeen, ...]:
+        """Return the peers of a torrent that can be called; web seeds are none. Unknown: none."""
+        ...
+
+    async def sample(self, info_hash: InfoHash, chance: Callable[[], float]) -> Sample | None:
+        """Return a random span of at most 16 KiB that we hold, verified now; without a piece, a random whole piece.
+
+        ``chance`` gives numbers from 0 to 1. None: unknown torrent, or what we hold has gone bad.
+        """
+        ...
 
     async def reader(self, info_hash: InfoHash, file_index: int) -> Reader:
         """Open one of its files for a viewer; the reader's position steers the download while it is open."""

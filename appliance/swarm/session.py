@@ -21,7 +21,8 @@ from appliance.swarm.extents import sync_files
 from appliance.swarm.held import Held, Inventory
 from appliance.swarm.mending import Mending
 from appliance.swarm.options import SwarmOptions
-from appliance.swarm.port import Flow, Judged, SwarmEvent, TorrentSpec, TorrentStatus, Whole
+from appliance.swarm.peering import connected, sampled
+from appliance.swarm.port import Flow, Judged, PeerSeen, Sample, SwarmEvent, TorrentSpec, TorrentStatus, Whole
 from appliance.swarm.reader import PieceReader
 from appliance.swarm.resume import ResumeFiles
 from appliance.swarm.saving import Saving
@@ -251,6 +252,7 @@ class LibtorrentSwarm:
         usable = tuple(usable_trackers(trackers, allow_private=allow))
         if usable != held.trackers:
             held.trackers = usable
+            held.answering &= set(usable)
             entries: Any = [{"url": url, "tier": 0} for url in usable]
             held.handle.replace_trackers(entries)
         held.web_seeds = tuple(usable_web_seeds(web_seeds, allow_private=allow))
@@ -274,6 +276,20 @@ class LibtorrentSwarm:
 
     def statuses(self) -> Mapping[InfoHash, TorrentStatus]:
         return {info_hash: held.status() for info_hash, held in self._held.items()}
+
+    async def peers(self, info_hash: InfoHash) -> tuple[PeerSeen, ...]:
+        held = self._held.get(info_hash)
+        if held is None or held.closing:
+            return ()
+        now = await self._engine.in_thread(lambda: connected(held.handle))
+        return held.peers.seen(now)
+
+    async def sample(self, info_hash: InfoHash, chance: Callable[[], float]) -> Sample | None:
+        held = self._held.get(info_hash)
+        if held is None or held.closing:
+            return None
+        have = bytes(held.inventory.have)
+        return await self._engine.in_thread(lambda: sampled(held.extents, have, held.hash_of, chance))
 
     async def reader(self, info_hash: InfoHash, file_index: int) -> Reader:
         held = self._must(info_hash)

@@ -1,6 +1,7 @@
 """What libtorrent's alerts mean to the house: this module turns them into answers, events, counts and states."""
 
 import errno
+import time
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
@@ -51,9 +52,12 @@ class Watching:
             lt.read_piece_alert: self._piece_read,
             lt.piece_finished_alert: self._piece_finished,
             lt.state_update_alert: self._state_update,
+            lt.peer_connect_alert: self._connected,
             lt.peer_disconnected_alert: self._disconnected,
             lt.torrent_error_alert: self._torrent_error,
             lt.file_error_alert: self._file_error,
+            lt.tracker_reply_alert: self._tracker_answered,
+            lt.tracker_error_alert: self._tracker_failed,
             lt.alerts_dropped_alert: lambda _: self._dropped(),
         }
 
@@ -89,9 +93,22 @@ class Watching:
             self._moved(moved)
         self._answers.give(None, "updated")
 
+    def _connected(self, alert: Any) -> None:
+        if held := self._held.get(info_hash_of(alert)):
+            held.peers.connected((alert.ip[0], alert.ip[1]), alert.message(), time.monotonic())
+
     def _disconnected(self, alert: Any) -> None:
         if (held := self._held.get(info_hash_of(alert))) and held.started:
+            held.peers.left((alert.ip[0], alert.ip[1]), alert.error.value(), time.monotonic())
             self._traffic.ended(held.info_hash, alert.ip[0], web_seed=held.is_web_seed(*alert.ip))
+
+    def _tracker_answered(self, alert: Any) -> None:
+        if held := self._held.get(info_hash_of(alert)):
+            held.answering.add(alert.tracker_url())
+
+    def _tracker_failed(self, alert: Any) -> None:
+        if held := self._held.get(info_hash_of(alert)):
+            held.answering.discard(alert.tracker_url())
 
     def _torrent_error(self, alert: Any) -> None:
         self._fault(info_hash_of(alert), alert.error, alert.message())

@@ -1,6 +1,7 @@
 """What every swarm does, the real one and the fake."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, replace
@@ -279,3 +280,28 @@ async def test_limits_and_confirmations_are_taken_at_any_time(swarm: Swarm, film
     await swarm.limit(Budget(upload=BytesPerSecond(0), lan_upload=BytesPerSecond(5)))
     await swarm.limit(Budget())
     assert swarm.rates() == (0, 0)
+
+
+async def test_a_sample_is_of_what_is_here_and_of_a_whole_piece_where_nothing_is(
+    swarm: Swarm, parts: Content, tmp_path: Path
+) -> None:
+    unknown = parts.meta.info_hash
+    assert await swarm.sample(unknown, lambda: 0.5) is None
+    assert await swarm.peers(unknown) == ()
+    await swarm.add(parts.spec(tmp_path / "media"))
+    nothing = await swarm.sample(unknown, lambda: 0.5)
+    assert nothing is not None
+    assert (nothing.data, nothing.begin, nothing.length) == (None, 0, parts.meta.piece_length)
+    piece = parts.whole[nothing.piece * nothing.length :][: nothing.length]
+    assert hashlib.sha1(piece).digest() == nothing.sha1
+    await swarm.remove(unknown)
+    await swarm.add(parts.spec(parts.written(tmp_path / "media")))
+    for at in (0.0, 0.4, 0.5, 0.999):
+        sample = await swarm.sample(unknown, lambda at=at: at)  # type: ignore[misc]
+        assert sample is not None
+        assert sample.data is not None
+        assert 0 < sample.length <= 16 * KIB
+        start = sample.piece * parts.meta.piece_length + sample.begin
+        assert sample.data == parts.whole[start : start + sample.length]
+        data = next(d for path, d in parts.files.items() if path.endswith(sample.file))
+        assert sample.data == data[sample.offset :][: sample.length]
