@@ -1,10 +1,12 @@
 """What should be: the world and the owner's rules become a plan, each line of it with its reasons.
 
 rules       a rule's scope and limits           worth    what keeping one byte of a video is worth to a rule
-protect     what may never be released          claims   every rule's wishes, in one order
-renditions  which encodings are kept            fit      the most worth inside the budgets
-sizes       known and estimated bytes           explain  reasons as sentences
-presets     rules to begin with
+filters     what a rule asks of a video         titles   words and globs against titles
+soundness   what makes a rule valid             claims   every rule's wishes, in one order
+protect     what may never be released          fit      the most worth inside the budgets
+renditions  which encodings are kept            explain  reasons as sentences
+sizes       known and estimated bytes           changes  what would have to change, as sentences
+rulebook    rules as a file (fields: each one)  presets  rules to begin with
 
 Pure functions over the domain: no clock, no chance, no I/O. The same world and rules give the same plan, in whatever
 order they are given; a plan carried out and made again changes nothing. This module makes the plan.
@@ -52,7 +54,7 @@ def plan(world: World, rules: Iterable[Rule], now: datetime) -> Plan:
     bars = {video.id: reason for video in world.videos if (reason := bar(video)) is not None}
     _reserve(shelves, world, ordered, now)
     _offer_hand_pins(shelves, world, bars)
-    eligible = frozenset(v.id for v in world.videos if v.id not in bars and v.wish is None)
+    eligible = frozenset(v.id for v in world.videos if v.id not in bars and v.wish is not Wish.PIN)
     wished = claims(world, eligible, ordered, now)
     for claim in wished.ordered:
         shelves.offer(claim)
@@ -64,7 +66,7 @@ def _reserve(shelves: Shelves, world: World, rules: tuple[Rule, ...], now: datet
     for video in world.videos:
         if video.held is None:
             continue
-        shield = protection(video, tuple(rule for rule in rules if in_scope(rule, video)), now)
+        shield = protection(video, tuple(rule for rule in rules if in_scope(rule, video)), now, world.protect_after)
         if shield is not None:
             shelves.reserve(video, as_held(video), shield)
 

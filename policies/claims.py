@@ -15,14 +15,14 @@ from datetime import datetime
 from appliance.domain.plan import Candidate, Reason, ReasonCode, Rule, World
 from appliance.domain.units import VideoId
 from policies.protect import holder
-from policies.rules import in_scope, refusal
+from policies.rules import in_scope, not_needed, refusal, size_refusal
 from policies.sizes import Choice, choice
 from policies.worth import value
 
 HELD_BONUS = 1.2
 
-Choices = dict[tuple[VideoId, int | None], Choice | None]
-"""What was chosen of a video at a height, remembered: rules often ask for the same."""
+Choices = dict[tuple[VideoId, int | None, bool], Choice | None]
+"""What was chosen of a video at a height (or the smallest), remembered: rules often ask for the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,10 @@ def claims(world: World, eligible: frozenset[VideoId], rules: tuple[Rule, ...], 
                 refusals[video.id] = (*refusals.get(video.id, ()), draft)
                 continue
             spread.append(draft.value)
+            needless = not_needed(rule, video)
+            if needless is not None:
+                refusals[video.id] = (*refusals.get(video.id, ()), needless)
+                continue
             if video.id in eligible and (draft.held or not rule.paused):
                 drafts.append(draft)
         spread.sort()
@@ -101,12 +105,15 @@ def _draft(
     refused = refusal(rule, video, now)
     if refused is not None:
         return refused
-    asked = (video.id, rule.max_height)
+    asked = (video.id, rule.max_height, rule.smallest)
     if asked not in choices:
-        choices[asked] = choice(video, rule.max_height, world.bitrates)
+        choices[asked] = choice(video, rule.max_height, world.bitrates, smallest=rule.smallest)
     wanted = choices[asked]
     if wanted is None:
         return Reason(ReasonCode.NO_RENDITION, {"rule": rule.name, "max_height": rule.max_height or 0})
+    refused = size_refusal(rule, wanted.size, estimated=wanted.estimated)
+    if refused is not None:
+        return refused
     return _Draft(video, wanted, value(rule, video, now), _held_by(rule, video, rules, now))
 
 
@@ -117,4 +124,6 @@ def _held_by(rule: Rule, video: Candidate, rules: tuple[Rule, ...], now: datetim
     payer = holder(video, rules)
     if payer is None or payer.id == rule.id:
         return True
-    return not in_scope(payer, video) or refusal(payer, video, now) is not None
+    if not in_scope(payer, video) or not_needed(payer, video) is not None:
+        return True
+    return refusal(payer, video, now) is not None

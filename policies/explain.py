@@ -13,6 +13,7 @@ _WORDS = {
     Verdict.RELEASE: "going",
     Verdict.LEAVE: "skipped",
 }
+_UNITS = (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
 _MONTHS = (
     "January February March April May June July August September October November December".split()  # noqa: SIM905
 )
@@ -52,6 +53,14 @@ def human_date(text: str | float) -> str:
     return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
 
 
+def human_span(seconds: float) -> str:
+    """Return a length of time in its largest whole unit, one decimal below ten: ``45 minutes``, ``1.5 days``."""
+    unit, length = next(((name, size) for name, size in _UNITS if seconds >= size), ("second", 1))
+    number = seconds / length
+    text = f"{number:,.0f}" if number >= 10 else f"{number:.1f}".removesuffix(".0")
+    return _count(text, unit, f"{unit}s")
+
+
 def _rule(facts: Facts) -> str:
     return f"“{facts['rule']}”" if "rule" in facts else "The rule"
 
@@ -82,7 +91,9 @@ def _chosen(facts: Facts) -> str:
             rate = _plain(float(facts.get("value", 0)))
             return f"{place}: about {_count(rate, 'view', 'views')} a day now."
         case RuleKind.EVERYTHING:
-            return f"{_rule(facts)} keeps every video of its channels."
+            return f"{_rule(facts)} keeps every video that it looks at."
+        case RuleKind.LAST_N:
+            return f"{place}: one of the last of its channel, published on {human_date(facts.get('published', '?'))}."
         case _:
             return f"{place}."
 
@@ -107,6 +118,68 @@ def _too_old(facts: Facts) -> str:
 def _too_few_views(facts: Facts) -> str:
     wanted = _count(_whole(facts, "min_views"), "view", "views")
     return f"{_rule(facts)} asks for at least {wanted}, and it has {_whole(facts, 'views')}."
+
+
+def _filtered(facts: Facts) -> str:
+    rule, name, found = _rule(facts), str(facts.get("filter", "")), facts.get("found", "")
+    match name:
+        case "include":
+            return f"{rule} wants {facts.get('wanted', 'something else')} in the title, which this one has not."
+        case "exclude":
+            return f"{rule} leaves out titles with “{found}”, as this one has."
+        case "nsfw":
+            return f"{rule} takes {'only' if facts.get('wanted') else 'no'} videos marked as sensitive."
+        case "languages" | "categories" | "tags":
+            return _labelled(rule, name, str(facts.get("wanted", "?")), str(found))
+        case "min_age":
+            age, least = _span(facts, "found"), _span(facts, "limit")
+            return f"{rule} waits until a video is {least} old, and it is {age} old."
+        case _:
+            return _measured(rule, name, facts)
+
+
+_LABELS = {"languages": ("language", "in"), "categories": ("category", "under"), "tags": ("tag", "tagged")}
+
+
+def _labelled(rule: str, name: str, wanted: str, found: str) -> str:
+    label, preposition = _LABELS[name]
+    have = f"this one is {preposition} {found}" if found else f"of this one no {label} is known"
+    return f"{rule} takes only videos {preposition} {wanted}, and {have}."
+
+
+def _measured(rule: str, name: str, facts: Facts) -> str:
+    bound, _, what = name.partition("_")
+    most = "at most" if bound == "max" else "at least"
+    limit, found = float(facts.get("limit", 0)), float(facts.get("found", 0))
+    match what:
+        case "age":
+            age, limit_age = _span(facts, "found"), _span(facts, "limit")
+            return f"{rule} takes videos that are {most} {limit_age} old, and it is {age} old."
+        case "duration":
+            return f"{rule} takes videos of {most} {_span(facts, 'limit')}, and it lasts {_span(facts, 'found')}."
+        case "size":
+            about = "about " if facts.get("estimated") else ""
+            return f"{rule} takes videos of {most} {human_size(limit)}, and it has {about}{human_size(found)}."
+        case "views":
+            return f"{rule} takes videos of {most} {_count(f'{limit:,.0f}', 'view', 'views')}, and it has {found:,.0f}."
+        case _:
+            return f"{rule} has a filter that it does not pass."
+
+
+def _span(facts: Facts, name: str) -> str:
+    return human_span(float(facts.get(name, 0)))
+
+
+def _not_needed(facts: Facts) -> str:
+    wanted, found = _whole(facts, "keep_below"), _whole(facts, "copies")
+    most = f"fewer than {wanted} checked copies are" if wanted != "1" else "no checked copy is"
+    now = f"there {'is' if found == '1' else 'are'} {found}"
+    return f"{_rule(facts)} keeps a video only while {most} elsewhere, and {now}."
+
+
+def _last_copy(facts: Facts) -> str:
+    asked = f" (asked on {human_date(facts['asked'])})" if "asked" in facts else ""
+    return f"Ours is the last copy known{asked}, so it stays until you let it go."
 
 
 def _hidden(facts: Facts) -> str:
@@ -150,12 +223,18 @@ _SENTENCES: dict[ReasonCode, Callable[[Facts], str]] = {
     ReasonCode.NO_RULE: lambda _: "No rule asks for it.",
     ReasonCode.TOO_OLD: _too_old,
     ReasonCode.TOO_FEW_VIEWS: _too_few_views,
+    ReasonCode.FILTERED: _filtered,
+    ReasonCode.NOT_NEEDED: _not_needed,
     ReasonCode.LIVE: lambda _: "It is a live stream, and those are left alone for now.",
     ReasonCode.PROCESSING: lambda _: "Its origin is still preparing it.",
     ReasonCode.HIDDEN: _hidden,
     ReasonCode.GONE_KEPT: _gone_kept,
     ReasonCode.GONE_RELEASED: lambda _: (
         "Its origin no longer shows it, and its channel's setting is to let such videos go."
+    ),
+    ReasonCode.LAST_COPY: _last_copy,
+    ReasonCode.ORIGIN_DOWN: lambda facts: (
+        f"Its origin has not answered since {human_date(facts.get('since', '?'))}, so our copy stays."
     ),
     ReasonCode.NO_RENDITION: _no_rendition,
     ReasonCode.ESTIMATED: lambda _: "Its size is an estimate, because its origin was not asked for details yet.",

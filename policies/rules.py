@@ -1,17 +1,22 @@
-"""What a rule asks of a video before it may compete, and what makes a rule itself valid.
+"""What a rule asks of a video before it may compete: its scope, its limits, its filters, and whether it is needed.
 
-A rule's scope says which videos it looks at; its limits (views, age, height) say which of those may compete at all.
-Ranking them is ``worth``'s business, fitting them into the budgets ``fit``'s. This module holds scope and limits.
+A rule's scope (channels and tags, both where both are given) says which videos it looks at; its limits (lifetime,
+filters, ``keep_below``) say which of those may compete at all. Ranking them is ``worth``'s business, fitting them into
+the budgets ``fit``'s, and what makes a rule itself valid ``soundness``'s. This module holds scope and limits.
+
+The limits come as three questions, because they need different things: ``refusal`` only the video, ``size_refusal``
+what would be kept of it, ``not_needed`` whether it is held. The last one leans on what is held, so a video that is not
+needed still counts among its rule's candidates when claims are compared.
 """
 
-import math
 from datetime import datetime, timedelta
 
 from appliance.domain.plan import Candidate, Reason, ReasonCode, Rule
-from appliance.errors import BadInput
+from policies.filters import case_folded, refused_by, size_refused_by
 from policies.protect import rfc3339
+from policies.soundness import LONGEST, check
 
-LONGEST = timedelta(days=36_500)
+__all__ = ["LONGEST", "check", "days", "in_force", "in_scope", "not_needed", "refusal", "size_refusal"]
 
 
 def in_force(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
@@ -20,53 +25,45 @@ def in_force(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
 
 
 def in_scope(rule: Rule, video: Candidate) -> bool:
-    """Say whether one of the channels that list the video is one the rule looks at."""
-    return rule.channels is None or not rule.channels.isdisjoint(video.channels)
+    """Say whether the rule looks at the video: by a channel that lists it, by one of its tags, or by both."""
+    if rule.channels is not None and rule.channels.isdisjoint(video.channels):
+        return False
+    return rule.tags is None or not case_folded(rule.tags).isdisjoint(video.tags)
 
 
 def refusal(rule: Rule, video: Candidate, now: datetime) -> Reason | None:
-    """Return why the rule would not have the video at any price, or None where the video may compete."""
+    """Return why the rule would not have the video at any price, or None where the video may compete.
+
+    ``size_refusal`` and ``not_needed`` are to be asked besides.
+    """
     if rule.max_lifetime is not None and now >= video.published_at + rule.max_lifetime:
         since = video.published_at + rule.max_lifetime
         facts: dict[str, str | int | float] = {"rule": rule.name, "days": days(rule.max_lifetime)}
         return Reason(ReasonCode.TOO_OLD, {**facts, "since": rfc3339(since)})
-    if rule.min_views is not None and video.views < rule.min_views:
-        return Reason(ReasonCode.TOO_FEW_VIEWS, {"rule": rule.name, "views": video.views, "min_views": rule.min_views})
-    return None
+    return refused_by(rule.filters, rule.name, video, now)
+
+
+def size_refusal(rule: Rule, size: int, *, estimated: bool) -> Reason | None:
+    """Return why the rule would not have a video of which it would keep ``size`` bytes, or None."""
+    return size_refused_by(rule.filters, rule.name, size, estimated=estimated)
+
+
+def not_needed(rule: Rule, video: Candidate) -> Reason | None:
+    """Return why enough copies elsewhere make the video needless to the rule, or None.
+
+    A video is wanted while fewer than ``keep_below`` verified copies are elsewhere; unknown is not zero, but neither
+    is it verified, so an unknown number never makes a video needless. What is held needs one copy more to become so:
+    a number that goes up and down by one does not fetch and release in turns.
+    """
+    if rule.keep_below is None:
+        return None
+    enough = rule.keep_below + (1 if video.held is not None else 0)
+    if video.copies.verified < enough:
+        return None
+    facts: dict[str, str | int | float] = {"rule": rule.name, "keep_below": rule.keep_below}
+    return Reason(ReasonCode.NOT_NEEDED, {**facts, "copies": video.copies.verified})
 
 
 def days(span: timedelta) -> float:
     """Return a span of time in days, with two decimals."""
     return round(span.total_seconds() / 86_400, 2)
-
-
-def check(rule: Rule) -> None:
-    """Raise BadInput, naming the field, where a rule cannot mean anything."""
-    if not rule.name.strip() or len(rule.name) > 100:
-        raise _bad("name", "A rule needs a name of 1 to 100 characters.")
-    if rule.channels is not None and not rule.channels:
-        raise _bad("channels", "A rule without channels would keep nothing.", "Leave channels out to mean all.")
-    if rule.budget is not None and rule.budget < 0:
-        raise _bad("budget", "A budget cannot be negative.")
-    if rule.budget_share is not None and not 0 <= rule.budget_share <= 1:
-        raise _bad("budget_share", "A share of the disk is between 0 and 1.")
-    if not (math.isfinite(rule.weight) and 0 < rule.weight <= 1000):
-        raise _bad("weight", "A weight is above 0 and at most 1000.")
-    if rule.max_height is not None and rule.max_height < 0:
-        raise _bad("max_height", "A height in pixels cannot be negative.")
-    if rule.min_views is not None and rule.min_views < 0:
-        raise _bad("min_views", "A number of views cannot be negative.")
-    _check_lifetimes(rule)
-
-
-def _check_lifetimes(rule: Rule) -> None:
-    if not timedelta(0) <= rule.min_lifetime <= LONGEST:
-        raise _bad("min_lifetime", "The shortest lifetime is between 0 days and 100 years.")
-    if rule.max_lifetime is not None and not timedelta(0) < rule.max_lifetime <= LONGEST:
-        raise _bad("max_lifetime", "The longest lifetime is above 0 days and at most 100 years.")
-    if rule.max_lifetime is not None and rule.max_lifetime < rule.min_lifetime:
-        raise _bad("max_lifetime", "The longest lifetime is shorter than the shortest one.")
-
-
-def _bad(field: str, message: str, hint: str = "") -> BadInput:
-    return BadInput(message, code="bad_rule", field=field, hint=hint)

@@ -35,6 +35,10 @@ UNASKED_HEIGHT = HAND_PIN_HEIGHT
 """The height a video of unknown renditions is taken to have where its rule sets no bound."""
 
 
+SMALLEST_HEIGHT = 240
+"""The height the smallest of unknown renditions is taken to have."""
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """The renditions wanted of a video and their size together in bytes; ``names`` is empty while unknown."""
@@ -44,11 +48,12 @@ class Choice:
     estimated: bool = False
 
 
-def choice(video: Candidate, max_height: int | None, bitrates: Bitrates) -> Choice | None:
+def choice(video: Candidate, max_height: int | None, bitrates: Bitrates, *, smallest: bool = False) -> Choice | None:
     """Return what to keep of the video, or None where it has no rendition within ``max_height``."""
     if not video.renditions:
-        return Choice((), estimate(video, max_height, bitrates), estimated=True)
-    wanted = chosen(video.renditions, max_height, web_videos=video.web_videos)
+        height = SMALLEST_HEIGHT if smallest and max_height is None else max_height
+        return Choice((), estimate(video, height, bitrates), estimated=True)
+    wanted = chosen(video.renditions, max_height, web_videos=video.web_videos, smallest=smallest)
     if not wanted:
         return None
     names = tuple(r.name for r in wanted)

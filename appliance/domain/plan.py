@@ -77,7 +77,6 @@ class Rule:
     max_lifetime: timedelta | None = None
     max_height: int | None = None
     smallest: bool = False
-    min_views: int | None = None
     filters: Filters = Filters()
     half_life: timedelta | None = None
     keep_below: int | None = None
@@ -224,11 +223,15 @@ class ReasonCode(StrEnum):
     NO_RULE = "no_rule"
     TOO_OLD = "too_old"
     TOO_FEW_VIEWS = "too_few_views"
+    FILTERED = "filtered"
+    NOT_NEEDED = "not_needed"
     LIVE = "live"
     PROCESSING = "processing"
     HIDDEN = "hidden"
     GONE_KEPT = "gone_kept"
     GONE_RELEASED = "gone_released"
+    LAST_COPY = "last_copy"
+    ORIGIN_DOWN = "origin_down"
     NO_RENDITION = "no_rendition"
     ESTIMATED = "estimated"
 

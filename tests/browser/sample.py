@@ -12,7 +12,7 @@ from sqlmodel import Session
 
 from appliance.domain.channel import ChannelAddress, ChannelInfo, ChannelKind, ChannelState, Trouble, WhenGone
 from appliance.domain.pin import Pin, PinState, Wish
-from appliance.domain.plan import Candidate, Copies, Disk, Held, Plan, Rule, RuleKind, Verdict, World
+from appliance.domain.plan import Candidate, Copies, Disk, Filters, Held, Plan, Rule, RuleKind, Verdict, World
 from appliance.domain.traffic import Entry, TrafficClass
 from appliance.domain.units import ByteCount, ChannelId, Origin, RenditionName, RuleId, VideoId, video_id
 from appliance.domain.video import (
@@ -167,7 +167,7 @@ _RULES = (
         RuleKind.MOST_VIEWED,
         budget=ByteCount(180 * GB),
         max_height=720,
-        min_views=500,
+        filters=Filters(min_views=500),
         min_lifetime=timedelta(days=30),
     ),
 )

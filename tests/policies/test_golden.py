@@ -12,8 +12,21 @@ from pathlib import Path
 import pytest
 
 from appliance.domain.pin import Wish
-from appliance.domain.plan import Observation, Plan, Reason, ReasonCode, Rule, RuleKind, World
-from appliance.domain.units import ByteCount, RuleId
+from appliance.domain.plan import (
+    Candidate,
+    Copies,
+    CopyReport,
+    CopySource,
+    Filters,
+    Observation,
+    Plan,
+    Reason,
+    ReasonCode,
+    Rule,
+    RuleKind,
+    World,
+)
+from appliance.domain.units import ByteCount, RuleId, VideoId
 from appliance.domain.video import RenditionKind, Upstream
 from policies import plan
 from policies.explain import explain, human_size, verdict_word
@@ -125,7 +138,7 @@ def old_news() -> Scene:
 
 def unseen() -> Scene:
     videos = [candidate("hit", views=5000), candidate("flop", views=3)]
-    rule = _rule("Popular", RuleKind.MOST_VIEWED, min_views=100)
+    rule = _rule("Popular", RuleKind.MOST_VIEWED, filters=Filters(min_views=100))
     return Scene("A rule asks for a hundred views.", ReasonCode.TOO_FEW_VIEWS, world(*videos), (rule,))
 
 
@@ -210,6 +223,127 @@ def near_tie() -> Scene:
     )
 
 
+def picky() -> Scene:
+    talk = candidate("Kitchen talk, part 3", size=300 * MB, duration=2400)
+    talk = replace(talk, language="en", category="Food", tags=frozenset({"bread"}))
+    videos = [
+        talk,
+        replace(talk, id=VideoId("trailer"), title="Kitchen talk: official Trailer"),
+        replace(talk, id=VideoId("garden"), title="Garden talk"),
+        replace(talk, id=VideoId("french"), language="fr"),
+        replace(talk, id=VideoId("unsaid"), language=None),
+        replace(talk, id=VideoId("music"), category="Music"),
+        replace(talk, id=VideoId("soup"), tags=frozenset({"soup", "winter"})),
+        replace(talk, id=VideoId("late-night"), nsfw=True),
+        replace(talk, id=VideoId("clip"), duration=45),
+        replace(talk, id=VideoId("huge"), renditions=(rendition(1080, 5 * GB),)),
+        replace(talk, id=VideoId("unasked"), renditions=(), duration=20_000),
+        replace(talk, id=VideoId("just-out"), published_at=NOW - timedelta(hours=3)),
+        replace(talk, id=VideoId("long-ago"), published_at=NOW - timedelta(days=400)),
+        replace(talk, id=VideoId("famous"), views=2_000_000),
+    ]
+    wanted = Filters(
+        max_views=1_000_000,
+        min_age=timedelta(hours=12),
+        max_age=timedelta(days=365),
+        min_duration=timedelta(minutes=10),
+        max_size=ByteCount(4 * GB),
+        languages=frozenset({"EN", "de"}),
+        categories=frozenset({"Food"}),
+        tags=frozenset({"bread"}),
+        nsfw=False,
+        include=("kitchen", "*garten*"),
+        exclude=("trailer", "*preview*"),
+    )
+    story = (
+        "A rule with every kind of filter: one video passes, each of the others fails one of them, and is told which."
+    )
+    return Scene(story, ReasonCode.FILTERED, world(*videos), (recent(name="Bread", filters=wanted),))
+
+
+def tagged() -> Scene:
+    videos = [
+        replace(candidate("sourdough", channels=frozenset({FILMS})), tags=frozenset({"bread", "slow"})),
+        replace(candidate("weather"), tags=frozenset({"rain"})),
+        candidate("untagged"),
+    ]
+    rule = _rule("Baking", RuleKind.EVERYTHING, tags=frozenset({"Bread", "Cake"}))
+    return Scene("A rule looks at tags, in whatever channel.", ReasonCode.NO_RULE, world(*videos), (rule,))
+
+
+def smallest() -> Scene:
+    small = (
+        rendition(1080, 700 * MB, audio=False),
+        rendition(240, 60 * MB, audio=False),
+        rendition(0, 20 * MB, video=False),
+    )
+    videos = [candidate("split", renditions=small), candidate("single", height=480, size=90 * MB)]
+    story = "The smallest that has picture, with the sound that it needs: much for little space."
+    return Scene(story, ReasonCode.CHOSEN, world(*videos), (recent(smallest=True),))
+
+
+def _copies(live: int | None, verified: int = 0, *, source: CopySource = CopySource.TRACKER) -> Copies:
+    asked = NOW - timedelta(hours=20)
+    return Copies(live, verified, () if live is None else (CopyReport(source, live, asked),))
+
+
+def last_copy() -> Scene:
+    def old(name: str, copies: Copies, wish: Wish | None = None) -> Candidate:
+        return replace(held(candidate(name, days=400, wish=wish), rule="recent"), copies=copies)
+
+    origin_only = _copies(1, source=CopySource.ORIGIN)
+    videos = [
+        old("only-ours", _copies(0)),
+        old("three-others", _copies(3)),
+        old("nobody-knows", _copies(None)),
+        old("let-go", _copies(0), Wish.LET_GO),
+        replace(old("ours-and-a-silent-origin", origin_only), origin_failing=NOW - timedelta(days=2)),
+        replace(old("removed", _copies(0)), upstream=Upstream.GONE),
+    ]
+    story = (
+        "No rule wants these any more. Whether others have them is asked: zero is not unknown, an origin that does not "
+        "answer is no copy, and what the owner said counts."
+    )
+    return Scene(story, ReasonCode.LAST_COPY, world(*videos), (recent(max_lifetime=timedelta(days=30)),))
+
+
+def origin_down() -> Scene:
+    def of(name: str, days: float) -> Candidate:
+        return replace(held(candidate(name, days=60), rule="recent"), origin_failing=NOW - timedelta(days=days))
+
+    videos = [
+        of("silent-for-long", 9),
+        of("silent-since-yesterday", 1),
+        replace(of("told-to-go", 9), wish=Wish.LET_GO),
+        replace(of("not-held", 9), held=None),
+        candidate("elsewhere", days=2),
+    ]
+    story = (
+        "An origin has not answered for nine days: what is held of it stays, although no rule wants it any more. After "
+        "one day that would be hasty."
+    )
+    return Scene(story, ReasonCode.ORIGIN_DOWN, world(*videos), (recent(max_lifetime=timedelta(days=30)),))
+
+
+def enough_copies() -> Scene:
+    def with_copies(name: str, verified: int, live: int | None) -> Candidate:
+        return replace(candidate(name), copies=_copies(live, verified))
+
+    videos = [
+        with_copies("one-elsewhere", 1, 4),
+        with_copies("two-elsewhere", 2, 2),
+        held(with_copies("held-and-two-elsewhere", 2, 2), rule="rescue"),
+        held(with_copies("held-and-three-elsewhere", 3, 3), rule="rescue"),
+        with_copies("nobody-knows", 0, None),
+    ]
+    rule = _rule("Rescue", RuleKind.EVERYTHING, keep_below=2)
+    story = (
+        "A rule keeps what fewer than two checked copies elsewhere have. What is held goes only at three, so that it "
+        "does not come and go with one of them; unknown is not enough."
+    )
+    return Scene(story, ReasonCode.NOT_NEEDED, world(*videos), (rule,))
+
+
 SCENES: tuple[Callable[[], Scene], ...] = (
     first_channel,
     by_hand,
@@ -230,6 +364,12 @@ SCENES: tuple[Callable[[], Scene], ...] = (
     rising,
     shared,
     near_tie,
+    picky,
+    tagged,
+    smallest,
+    last_copy,
+    origin_down,
+    enough_copies,
 )
 
 

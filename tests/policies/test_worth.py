@@ -1,4 +1,4 @@
-"""Values as rules see them, renditions chosen, sizes guessed, sentences made, rules read and refused."""
+"""Values as rules see them, renditions chosen, sizes guessed, sentences made."""
 
 import itertools
 import time
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from appliance.domain.plan import (
     Decision,
     Disk,
+    Filters,
     Observation,
     Reason,
     ReasonCode,
@@ -22,12 +23,9 @@ from appliance.domain.plan import (
 )
 from appliance.domain.units import ByteCount, RuleId, VideoId
 from appliance.domain.video import RenditionKind
-from appliance.errors import BadInput
 from policies import plan
 from policies.explain import explain, human_date, human_size, sentence, verdict_word
-from policies.presets import default_rules, rules_from
 from policies.renditions import chosen
-from policies.rules import check
 from policies.sizes import choice, estimate
 from policies.worth import trend
 from tests.policies.worlds import (
@@ -138,53 +136,6 @@ def test_sizes_and_dates_read_as_people_write_them() -> None:
     assert human_date("soon") == "soon"
 
 
-def test_the_default_rule_keeps_recent_videos_in_half_of_the_space() -> None:
-    (rule,) = default_rules()
-    assert (rule.kind, rule.budget_share, rule.max_height) == (RuleKind.RECENT, 0.5, 1080)
-
-
-@pytest.mark.parametrize(
-    ("text", "field"),
-    [
-        ("[[rule]]\nid='a'\nname='A'", "kind"),
-        ("[[rule]]\nid='a'\nname='A'\nkind='best'", "kind"),
-        ("[[rule]]\nid='a'\nname='A'\nkind='recent'\ncolour=1", "colour"),
-        ("[[rule]]\nid='a'\nname='A'\nkind='recent'\nbudget=-1", "budget"),
-        ("[[rule]]\nid='a'\nname='A'\nkind='recent'\nbudget=true", "budget"),
-        ("[[rule]]\nid='a'\nname='A'\nkind='recent'\nweight=nan", "weight"),
-        ("[[rule]]\nid='a'\nname='A'\nkind='recent'\nmin_lifetime_days=1e99", "min_lifetime"),
-        ("[[rule]]\nid='a'\nname='A'\nkind='recent'\nmin_lifetime_days=3\nmax_lifetime_days=2", "max_lifetime"),
-        ("rule=3", "rule"),
-        ("colour=3", "colour"),
-        ("[[", ""),
-    ],
-)
-def test_a_rule_that_cannot_mean_anything_is_refused_with_its_field_named(text: str, field: str) -> None:
-    with pytest.raises(BadInput) as refused:
-        rules_from(text)
-    assert (refused.value.field, refused.value.code) == (field, "bad_rule")
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("name", " "),
-        ("channels", frozenset()),
-        ("budget_share", 1.5),
-        ("weight", 0.0),
-        ("max_height", -1),
-        ("min_views", -1),
-        ("min_lifetime", timedelta(days=-1)),
-        ("max_lifetime", timedelta(0)),
-    ],
-)
-def test_each_field_of_a_rule_has_its_range(field: str, value: object) -> None:
-    check(recent())
-    with pytest.raises(BadInput) as refused:
-        check(recent(**{field: value}))
-    assert refused.value.field == field
-
-
 def test_a_share_of_a_disk_that_drifts_releases_nothing_and_fetches_nothing() -> None:
     videos = tuple(candidate(f"v{n:02}", days=n, size=50 * MB) for n in range(40))
     rule = recent(budget_share=0.5)
@@ -206,7 +157,7 @@ def test_ten_thousand_videos_and_five_rules_are_planned_within_a_second() -> Non
     )
     kinds = [*RuleKind, RuleKind.RECENT]
     rules = [
-        Rule(RuleId(f"r{n}"), f"Rule {n}", kind, budget=ByteCount(40_000 * MB), min_views=n)
+        Rule(RuleId(f"r{n}"), f"Rule {n}", kind, budget=ByteCount(40_000 * MB), filters=Filters(min_views=n))
         for n, kind in enumerate(kinds)
     ]
     big = World(videos, Disk(ByteCount(10**12), ByteCount(10**12), ByteCount(0), ByteCount(0)))

@@ -10,6 +10,7 @@ from appliance.domain.pin import Wish
 from appliance.domain.plan import (
     Candidate,
     Disk,
+    Filters,
     Held,
     Observation,
     Plan,
@@ -201,7 +202,7 @@ def rules(draw: st.DrawFn, name: str) -> Rule:
         min_lifetime=timedelta(days=draw(st.sampled_from([0, 0, 7]))),
         max_lifetime=draw(st.none() | st.just(timedelta(days=30))),
         max_height=draw(st.none() | st.sampled_from([480, 1080])),
-        min_views=draw(st.none() | st.just(100)),
+        filters=Filters(min_views=draw(st.none() | st.just(100))),
         weight=draw(st.sampled_from([1.0, 1.0, 3.0])),
         paused=draw(st.sampled_from([False, False, False, True])),
     )

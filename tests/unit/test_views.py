@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from appliance.domain.catalogue import VideoLine, VideoPage, VideoSort
 from appliance.domain.channel import Trouble
 from appliance.domain.pin import PinState, Wish
-from appliance.domain.plan import Decision, Disk, Reason, ReasonCode, Rule, RuleKind, Verdict
+from appliance.domain.plan import Decision, Disk, Filters, Reason, ReasonCode, Rule, RuleKind, Verdict
 from appliance.domain.traffic import TrafficClass
 from appliance.domain.units import ByteCount, ChannelId, Origin, RuleId, VideoId, video_id
 from appliance.domain.video import Storyboard, Upstream
@@ -200,7 +200,7 @@ RULE = Rule(
     min_lifetime=timedelta(days=7),
     max_lifetime=timedelta(days=30.5),
     max_height=540,
-    min_views=500,
+    filters=Filters(min_views=500),
     weight=2.5,
     paused=True,
 )

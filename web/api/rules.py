@@ -10,7 +10,7 @@ from litestar import delete, get, patch, post
 from litestar.params import JSONBody
 from msgspec import UNSET, Meta, UnsetType
 
-from appliance.domain.plan import Rule, RuleKind
+from appliance.domain.plan import Filters, Rule, RuleKind
 from appliance.domain.units import ByteCount, ChannelId, RuleId
 from appliance.errors import BadInput
 from appliance.store import channels, rules
@@ -95,7 +95,7 @@ def body(rule: Rule) -> RuleBody:
         min_lifetime=_seconds(rule.min_lifetime),
         max_lifetime=None if rule.max_lifetime is None else _seconds(rule.max_lifetime),
         max_height=rule.max_height,
-        min_views=rule.min_views,
+        min_views=rule.filters.min_views,
         weight=rule.weight,
         paused=rule.paused,
     )
@@ -113,7 +113,7 @@ def rule_of(data: NewRule, ident: str) -> Rule:
         min_lifetime=timedelta(seconds=data.min_lifetime),
         max_lifetime=None if data.max_lifetime is None else timedelta(seconds=data.max_lifetime),
         max_height=data.max_height,
-        min_views=data.min_views,
+        filters=Filters(min_views=data.min_views),
         weight=data.weight,
         paused=data.paused,
     )

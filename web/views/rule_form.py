@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from appliance.domain.plan import Rule, RuleKind
+from appliance.domain.plan import Filters, Rule, RuleKind
 from appliance.domain.units import ByteCount, ChannelId, RuleId
 from policies.rules import check
 from web.views.rules import KINDS
@@ -13,7 +13,7 @@ from web.views.rules import KINDS
 __all__ = ["FIELD_OF", "Choice", "RuleForm", "again", "blank", "check", "number", "of_rule", "read"]
 
 HEIGHTS = (0, 2160, 1440, 1080, 720, 480, 360, 240)
-FIELD_OF = {"min_lifetime": "min_days", "max_lifetime": "max_days"}
+FIELD_OF = {"min_lifetime": "min_days", "max_lifetime": "max_days", "filters.min_views": "min_views"}
 """A rule's field → the form's field that a complaint belongs to, where they differ."""
 _FRESH = Rule(RuleId(""), "", RuleKind.RECENT, budget_share=0.5, max_height=1080)
 
@@ -70,7 +70,7 @@ def of_rule(rule: Rule, titles: Mapping[ChannelId, str]) -> RuleForm:
         min_days=_days(rule.min_lifetime),
         max_days="" if rule.max_lifetime is None else _days(rule.max_lifetime),
         heights=_heights(rule.max_height or 0),
-        min_views="" if rule.min_views is None else str(rule.min_views),
+        min_views="" if rule.filters.min_views is None else str(rule.filters.min_views),
         weight=number(rule.weight),
         paused=rule.paused,
     )
@@ -130,7 +130,7 @@ def read(ident: RuleId, sent: Mapping[str, str], picked: Sequence[str], wrong: d
         min_lifetime=timedelta(days=min_days or 0),
         max_lifetime=timedelta(days=max_days) if max_days else None,
         max_height=round(height) if height else None,
-        min_views=round(views) if views else None,
+        filters=Filters(min_views=round(views) if views else None),
         weight=1.0 if weight is None else weight,
         paused="paused" in sent,
     )

@@ -63,7 +63,7 @@ def rule_card(rule: Rule, use: RuleUse | None, titles: Mapping[ChannelId, str]) 
     return RuleCard(
         id=rule.id,
         name=rule.name,
-        kind=KINDS[rule.kind][0],
+        kind=KINDS.get(rule.kind, (rule.kind, ""))[0],
         scope=_scope(rule, titles),
         sentences=_sentences(rule),
         used=words.size(used),
@@ -138,8 +138,8 @@ def _sentences(rule: Rule) -> tuple[str, ...]:
     lines = []
     if rule.max_height:
         lines.append(f"at most {rule.max_height}p")
-    if rule.min_views:
-        lines.append(f"from {words.many(rule.min_views, 'view')} on")
+    if rule.filters.min_views:
+        lines.append(f"from {words.many(rule.filters.min_views, 'view')} on")
     if rule.max_lifetime is not None:
         lines.append(f"published in the last {words.span(rule.max_lifetime.total_seconds())}")
     if rule.min_lifetime:

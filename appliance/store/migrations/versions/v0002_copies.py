@@ -1,4 +1,6 @@
-"""Copies elsewhere by source, the origin's trending order, and what crossed the uplink by the hour."""
+"""Copies elsewhere by source, the origin's trending order, what crossed the uplink by the hour, and rules' filters."""
+
+import json
 
 import sqlalchemy as sa
 from alembic import op
@@ -31,3 +33,18 @@ def upgrade() -> None:
         sa.Column("down", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("hour"),
     )
+    _move_min_views()
+
+
+def _move_min_views() -> None:
+    """Move what was a field of a rule to where filters are. Unread, it would be lost, and the rule take more."""
+    rules = sa.table("rules", sa.column("id", sa.String()), sa.column("body", sa.String()))
+    bind = op.get_bind()
+    for ident, body in bind.execute(sa.select(rules.c.id, rules.c.body)).all():
+        rule = json.loads(body)
+        if "min_views" not in rule:
+            continue
+        least = rule.pop("min_views")
+        if least is not None:
+            rule["filters"] = {**rule.get("filters", {}), "min_views": least}
+        bind.execute(sa.update(rules).where(rules.c.id == ident).values(body=json.dumps(rule)))
