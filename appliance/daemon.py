@@ -28,6 +28,7 @@ from appliance.clock import Clock, RealClock
 from appliance.domain.units import ByteCount, Origin, RenditionName, VideoId
 from appliance.errors import BadInput
 from appliance.follow.follower import Follower
+from appliance.follow.portraits import Portraits
 from appliance.front import Book, Ledger, budget_of
 from appliance.host import process
 from appliance.host.systemd import Systemd
@@ -45,6 +46,7 @@ from appliance.pin.reading import HouseShelf
 from appliance.plan.planner import Planner, PlannerOptions
 from appliance.seed.tender import Tender
 from appliance.serve.media import create_media_app
+from appliance.serve.sendfile import WireProtocol
 from appliance.settings import Settings
 from appliance.store import logins, observations, saved
 from appliance.store.engine import Store
@@ -157,7 +159,8 @@ class House:
         self.port = book.current.web.port
         settings = book.current
         self.fetcher = Fetcher(outbound_options(settings), self.clock, count=self._count_origin)
-        self.follower = Follower(self.fetcher, store, self.clock)
+        portraits = Portraits(self.fetcher, self.data / "portraits")
+        self.follower = Follower(self.fetcher, store, self.clock, portraits=portraits)
         self.space = Space(library.root, floor_of(settings))
         parts = Parts(
             store=store,
@@ -378,7 +381,7 @@ async def _serve(house: House, listener: socket.socket, stop: asyncio.Event) -> 
         access_log=False,
         server_header=False,
         lifespan="off",
-        http="httptools",
+        http=WireProtocol,
         proxy_headers=False,
         ws="none",
         timeout_graceful_shutdown=GRACE_SECONDS,

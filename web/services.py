@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from appliance.book import Option, Source
 from appliance.clock import Clock
 from appliance.domain.catalogue import OriginToday
+from appliance.domain.channel import Portrait
 from appliance.domain.pin import PinState
 from appliance.domain.plan import Disk, Plan, Rule
 from appliance.domain.shelf import Shelf
@@ -62,6 +63,10 @@ class Following(Protocol):
 
     async def refresh(self, channel: ChannelId) -> None:
         """Look at a channel now."""
+        ...
+
+    async def portrait(self, channel: ChannelId) -> Portrait | None:
+        """Return a channel's picture, None where there is none."""
         ...
 
     def origins(self) -> tuple[OriginToday, ...]:

@@ -61,6 +61,14 @@ class ChannelInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Portrait:
+    """A channel's picture. ``kind`` is its media type, by its own bytes."""
+
+    kind: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Channel:
     """A followed channel as the store holds it. ``listed`` counts videos we know; ``total`` is the origin's claim."""
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from appliance.clock import Clock
 from appliance.domain.catalogue import OriginToday, VideoFilter
-from appliance.domain.channel import Channel, ChannelInfo, ChannelState, Trouble
+from appliance.domain.channel import Channel, ChannelInfo, ChannelState, Portrait, Trouble
 from appliance.domain.pin import Wish
 from appliance.domain.units import ChannelId, Origin, VideoId
 from appliance.domain.video import Extras, VideoDetail
@@ -21,6 +21,7 @@ from appliance.follow.cadence import LATEST, next_check, stale_before
 from appliance.follow.details import FRESH, Details, bug, trouble_of
 from appliance.follow.followed import Followed
 from appliance.follow.listing import Listings, Reading
+from appliance.follow.portraits import Portraits
 from appliance.follow.resolver import Resolver
 from appliance.outbound.fetch import Fetcher
 from appliance.outbound.manners import PATIENCE
@@ -45,9 +46,16 @@ class Follower:
     """The loop, and what the other rooms may ask of it. Run ``run`` in a task; cancel it to stop."""
 
     def __init__(
-        self, fetcher: Fetcher, store: Store, clock: Clock, chance: Callable[[], float] = _system_chance
+        self,
+        fetcher: Fetcher,
+        store: Store,
+        clock: Clock,
+        chance: Callable[[], float] = _system_chance,
+        *,
+        portraits: Portraits | None = None,
     ) -> None:
         self._fetcher, self._store, self._clock, self._chance = fetcher, store, clock, chance
+        self._portraits = portraits
         self._resolver = Resolver(fetcher)
         self._details = Details(fetcher, store, clock, chance)
         self._listings = Listings(fetcher, store, clock, chance, self._between_pages)
@@ -91,6 +99,10 @@ class Follower:
         """Return the captions and the storyboard a video has at its origin. Raises OriginError."""
         return await self._details.extras(video, priority=priority)
 
+    async def portrait(self, channel: ChannelId) -> Portrait | None:
+        """Return a channel's picture, None where there is none."""
+        return None if self._portraits is None else await self._portraits.of(channel)
+
     def origins(self) -> tuple[OriginToday, ...]:
         """Return what was asked of each origin today."""
         return self._fetcher.export()
@@ -104,6 +116,8 @@ class Follower:
     async def run(self) -> None:
         """Follow until cancelled."""
         self._fetcher.restore(await self._store.read(origins.every, self._clock.now()))
+        if self._portraits is not None:
+            await self._portraits.sweep({channel.id for channel in await self._store.read(channels.every)})
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._keep_book(), name="follower book")
@@ -194,6 +208,14 @@ class Follower:
             await self._fail(channel, bug(), None)
         else:
             await self._succeed(channel, reading)
+            await self._look_at_portrait(channel.id)
+
+    async def _look_at_portrait(self, ident: ChannelId) -> None:
+        """Fetch the channel's picture where it has another one now; pages hear of it."""
+        if self._portraits is None or (channel := await self._store.read(channels.one, ident)) is None:
+            return
+        if await self._portraits.look(channel):
+            await self._store.write(channels.note_portrait, ident)
 
     async def _succeed(self, channel: Channel, reading: Reading) -> None:
         now = self._clock.now()

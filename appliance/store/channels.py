@@ -154,6 +154,11 @@ def note_info(session: Session, channel: ChannelId, info: ChannelInfo) -> None:
         touched(session, "channel", channel)
 
 
+def note_portrait(session: Session, channel: ChannelId) -> None:
+    """The channel's picture is another one; it lies beside the database, and pages show it anew."""
+    touched(session, "channel", channel)
+
+
 def note_check(
     session: Session,
     channel: ChannelId,

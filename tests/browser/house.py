@@ -12,6 +12,7 @@ import msgspec
 
 from appliance.clock import RealClock
 from appliance.domain.catalogue import OriginToday
+from appliance.domain.channel import Portrait
 from appliance.domain.pin import Pin, PinState
 from appliance.domain.plan import Disk, Plan, Rule
 from appliance.domain.shelf import NotPlayable, Playable, PlayableCaption, PlayableFile, PlayableRendition, Reader
@@ -55,6 +56,9 @@ class Following:
 
     async def refresh(self, channel: ChannelId) -> None:
         self.refreshed.append(channel)
+
+    async def portrait(self, channel: ChannelId) -> Portrait | None:
+        return Portrait("image/svg+xml", landscape(channel).encode())
 
     def origins(self) -> tuple[OriginToday, ...]:
         hosts = ("tube.harbour.example", "video.workbench.example", "peertube.orchard.example", "lectures.example")

@@ -18,7 +18,7 @@ import uvicorn
 
 from appliance.clock import Clock, RealClock
 from appliance.domain.catalogue import OriginToday
-from appliance.domain.channel import ChannelAddress, ChannelInfo, ChannelKind
+from appliance.domain.channel import ChannelAddress, ChannelInfo, ChannelKind, Portrait
 from appliance.domain.pin import Pin, PinState
 from appliance.domain.plan import Decision, Disk, Plan, Reason, ReasonCode, Rule, RuleKind, RuleUse, Verdict
 from appliance.domain.shelf import NotPlayable, Playable
@@ -110,6 +110,7 @@ class StandInFollowing:
     store: Store
     clock: Clock
     refreshed: list[ChannelId] = field(default_factory=list)
+    portraits: dict[ChannelId, Portrait] = field(default_factory=dict)
 
     async def follow(self, text: str) -> Found:
         if "unreachable" in text:
@@ -129,6 +130,9 @@ class StandInFollowing:
 
     async def refresh(self, channel: ChannelId) -> None:
         self.refreshed.append(channel)
+
+    async def portrait(self, channel: ChannelId) -> Portrait | None:
+        return self.portraits.get(channel)
 
     def origins(self) -> tuple[OriginToday, ...]:
         now = self.clock.now()

@@ -12,6 +12,8 @@ import httpx
 import pytest
 
 from appliance.clock import ManualClock
+from appliance.domain.channel import Portrait
+from appliance.domain.units import ChannelId
 from appliance.settings import Settings, Setup, Web
 from appliance.store import logins, saved
 from tests.unit.house import CODE, PASSWORD, House, a_house, a_token, set_up
@@ -418,3 +420,16 @@ async def test_a_login_does_not_stop_the_house(base: str, owner: httpx.AsyncClie
 
 async def test_a_login_that_ran_out_is_unknown(house: House) -> None:
     assert await house.store.read(logins.login, "0" * 64, house.clock.now()) is None
+
+
+async def test_a_channels_picture_is_for_who_is_logged_in(
+    house: House, owner: httpx.AsyncClient, stranger: httpx.AsyncClient
+) -> None:
+    house.following.portraits[ChannelId("films")] = Portrait("image/png", b"\x89PNG\r\n\x1a\n")
+    shown = await owner.get("/channels/films/portrait?v=1")
+    assert (shown.status_code, shown.headers["content-type"], shown.content[:4]) == (200, "image/png", b"\x89PNG")
+    assert shown.headers["x-content-type-options"] == "nosniff"
+    assert "max-age" in shown.headers["cache-control"]
+    assert (await owner.get("/channels/talks/portrait")).status_code == 404
+    assert (await owner.get("/channels/..%2f..%2fsecret/portrait")).status_code == 404
+    assert (await stranger.get("/channels/films/portrait", follow_redirects=False)).status_code == 303

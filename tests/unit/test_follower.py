@@ -15,12 +15,13 @@ from uuid import UUID
 import pytest
 
 from appliance.domain.catalogue import VideoFilter
-from appliance.domain.channel import Channel, ChannelInfo, ChannelKind, ChannelState
+from appliance.domain.channel import Channel, ChannelInfo, ChannelKind, ChannelState, Portrait
 from appliance.domain.pin import Wish
 from appliance.domain.units import ByteCount, ChannelId, Origin, VideoId, video_id
 from appliance.domain.video import Upstream, VideoDetail
 from appliance.errors import BadAnswer, BadInput, Forbidden, NotFound, Refused, SeedkeepError, Unreachable
 from appliance.follow.follower import Follower
+from appliance.follow.portraits import Portraits
 from appliance.follow.resolver import Resolver
 from appliance.outbound.fetch import Fetcher, OutboundOptions
 from appliance.store import channels, lists, origins, videos
@@ -197,7 +198,8 @@ def tube(server: Server) -> Tube:
 async def following(path: Path) -> AsyncIterator[House]:
     clock = QuickClock()
     async with Store(path) as store, Fetcher(OutboundOptions(True, "Seedkeep/test"), clock) as fetcher:
-        follower = Follower(fetcher, store, clock, lambda: 0.5)
+        portraits = Portraits(fetcher, path.parent / "portraits")
+        follower = Follower(fetcher, store, clock, lambda: 0.5, portraits=portraits)
         running = asyncio.create_task(follower.run())
         try:
             yield House(follower, store, fetcher, clock)
@@ -682,3 +684,20 @@ async def test_a_channel_left_while_it_is_read_ends_quietly(house: House, tube: 
     other = await house.follower.follow(f"{tube.base}/w/{tube.uuid(4)}")
     assert other.video is not None
     assert await house.store.read(channels.one, done.channel) is None
+
+
+async def test_a_followed_channel_has_its_picture(tube: Tube, house: House) -> None:
+    data = b"\x89PNG\r\n\x1a\n" + bytes(40)
+
+    async def picture() -> tuple[int, bytes]:
+        return 200, data
+
+    tube.overrides["/avatars/"] = picture
+    ident = await followed(house, tube)
+
+    async def shown() -> bool:
+        return await house.follower.portrait(ident) == Portrait("image/png", data)
+
+    await house.until(shown)
+    await house.look_again(ident)
+    assert len(tube.asked("/avatars/")) == 1

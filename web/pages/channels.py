@@ -61,6 +61,15 @@ async def one_channel(request: Asked, ident: Ident) -> Response[str]:
     return await show(request, "channel", {"c": cards[0]}, here="channels") if cards else await missing(request, *GONE)
 
 
+@get("/channels/{ident:str}/portrait", include_in_schema=False)
+async def portrait(request: Asked, ident: Ident) -> Response[bytes]:
+    """Answer with the channel's picture. Its address changes with it, so that a browser may keep it."""
+    found = await services(request).following.portrait(ChannelId(ident))
+    if found is None:
+        return Response(b"", status_code=404, media_type="text/plain")
+    return Response(found.data, media_type=found.kind, headers={"Cache-Control": "private, max-age=604800"})
+
+
 @post("/channels/{ident:str}", include_in_schema=False)
 async def change(request: Asked, ident: Ident) -> Response[str]:
     form = await fields(request)
@@ -125,4 +134,4 @@ async def _cards(house: Services, only: ChannelId | None = None) -> list[views.C
     ]
 
 
-routes = [all_channels, follow, one_channel, change, refresh, pause, unfollow]
+routes = [all_channels, follow, one_channel, portrait, change, refresh, pause, unfollow]

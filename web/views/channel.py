@@ -1,5 +1,6 @@
 """A channel for a person: a card for the list and its own page's head. This module builds them."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -25,6 +26,7 @@ class Card:
     origin: str
     kind: str
     href: str
+    portrait: str
     initial: str
     tint: int
     badge: Badge
@@ -56,6 +58,7 @@ def card(channel: Channel, counts: ChannelCounts | None, today: OriginToday | No
         origin=address.origin,
         kind=_KINDS[address.kind],
         href=f"channels/{channel.id}",
+        portrait=_portrait(channel),
         initial=next((letter for letter in title if letter.isalnum()), "•").upper(),
         tint=tint(channel.id),
         badge=states.channel_badge(channel),
@@ -74,6 +77,12 @@ def card(channel: Channel, counts: ChannelCounts | None, today: OriginToday | No
         release_when_gone=channel.when_gone.value == "release",
         web_videos=channel.web_videos,
     )
+
+
+def _portrait(channel: Channel) -> str:
+    """Return where the channel's picture is, by the address that it has at the origin; empty where it has none."""
+    url = channel.info.avatar_url
+    return f"channels/{channel.id}/portrait?v={hashlib.sha256(url.encode()).hexdigest()[:8]}" if url else ""
 
 
 def _listed(channel: Channel) -> str:

@@ -5,9 +5,11 @@ import { startLive } from "./live.js";
 document.documentElement.classList.add("js");
 if (document.body.hasAttribute("data-live-pages")) startLive();
 
-// A picture that is not here leaves the drawing behind it, and is asked for once more: it comes after the video.
+const PICTURES = ":is(.thumb, .avatar) img";
+
+// A picture that is not here leaves the drawing or the letter behind it, and is asked for once more: it comes after the video.
 function missing(picture) {
-  if (!picture.matches?.(".thumb img")) return;
+  if (!picture.matches?.(PICTURES)) return;
   picture.hidden = true;
   if (picture.dataset.asked) return;
   picture.dataset.asked = "again";
@@ -15,8 +17,8 @@ function missing(picture) {
   setTimeout(() => picture.isConnected && (picture.src = picture.src), 4000);
 }
 document.addEventListener("error", (event) => missing(event.target), true);
-document.addEventListener("load", (event) => event.target.matches?.(".thumb img[hidden]") && (event.target.hidden = false), true);
-for (const picture of document.querySelectorAll(".thumb img")) {
+document.addEventListener("load", (event) => event.target.matches?.(`${PICTURES}[hidden]`) && (event.target.hidden = false), true);
+for (const picture of document.querySelectorAll(PICTURES)) {
   if (picture.complete && !picture.naturalWidth && picture.currentSrc) missing(picture);
 }
 
