@@ -9,7 +9,9 @@ from appliance.domain.pin import PinState
 from appliance.domain.units import ByteCount, VideoId
 from appliance.pin.opened import Opened
 from appliance.pin.opener import Parts
-from appliance.store import pins, videos
+from appliance.store import copies, pins
+from appliance.store.copies import Counted
+from appliance.swarm.port import TorrentPhase
 
 PROGRESS = 3.0
 COUNT_COPIES = 120.0
@@ -81,13 +83,20 @@ class Chores:
             await self._guarded("copies", self._count())
 
     async def _count(self) -> None:
-        seen: dict[VideoId, int | None] = {}
+        seen: dict[VideoId, Counted] = {}
         for info_hash, video in self._opened.owners():
             status = self._parts.swarm.status(info_hash)
-            if status is None:
+            if status is None or status.phase not in (TorrentPhase.WHOLE, TorrentPhase.DOWNLOADING):
                 continue
-            known = status.complete if status.complete is not None else (status.seeds or None)
-            before = seen.get(video)
-            seen[video] = known if before is None or known is None else min(before, known)
+            now, before = Counted(status.complete, status.whole_peers or None), seen.get(video)
+            # A copy has every rendition, so the one that has the fewest counts.
+            if before is not None:
+                now = Counted(_fewest(now.tracker, before.tracker), _fewest(now.peers, before.peers))
+            seen[video] = now
         if seen:
-            await self._parts.store.write(videos.note_seeds, seen, self._clock.now())
+            await self._parts.store.write(copies.note_counted, seen, self._clock.now())
+
+
+def _fewest(one: int | None, other: int | None) -> int | None:
+    """Return the smaller of two counts; one that is unknown makes it unknown."""
+    return None if one is None or other is None else min(one, other)

@@ -226,6 +226,7 @@ class Keeper:
         for video, (why, rendition) in list(self._faults.items()):
             if self._spawn(video, self.pinner.lose(video, why, rendition)):
                 del self._faults[video]
+        self._seed_heirs(held)
         for step in steps(wanted, held, await self._hands(), self._clock.now()):
             match step:
                 case Promise(decision):
@@ -239,6 +240,15 @@ class Keeper:
                     self._stop(pin.video)
                 case Release(pin):
                     self._spawn(pin.video, self.releaser.release(pin))
+
+    def _seed_heirs(self, held: dict[VideoId, Pin]) -> None:
+        """Of two videos with one torrent the second seeds it once the first has let it go."""
+        for video in list(self.opened.heirs):
+            pin = held.get(video)
+            lives = pin is not None and pin.state is PinState.PINNED
+            if lives and (video in self.holdings or not self._spawn(video, self.pinner.seed(held[video]))):
+                continue
+            self.opened.heirs.discard(video)
 
     async def _hands(self) -> Hands:
         return Hands(

@@ -12,6 +12,9 @@ from appliance.library.space import Space
 from appliance.pin.holding import Holding
 from appliance.swarm.port import Swarm
 
+IsAnothers = Callable[[InfoHash, VideoId], bool]
+"""Whether a torrent in the swarm is another video's than this: it stands over that one's files."""
+
 
 class Opened:
     """See the module. Call it from the loop."""
@@ -20,6 +23,9 @@ class Opened:
         self._swarm, self.space = swarm, space
         self.holdings: dict[VideoId, Holding] = {}
         self._owners: dict[InfoHash, tuple[VideoId, RenditionName]] = {}
+        self._heirs: dict[InfoHash, set[VideoId]] = {}
+        self.heirs: set[VideoId] = set()
+        """Pinned videos whose torrent has left the swarm with the video that had it: they may seed it now."""
         self._doors: WeakValueDictionary[VideoId, asyncio.Lock] = WeakValueDictionary()
         self._listeners: list[Callable[[VideoId], None]] = []
 
@@ -50,16 +56,32 @@ class Opened:
         return tuple((info_hash, video) for info_hash, (video, _) in self._owners.items())
 
     def own(self, video: VideoId, torrents: dict[RenditionName, InfoHash]) -> None:
-        """Note whose torrents these are; one that is another video's already stays that one's, as its files do."""
+        """Note whose torrents these are; one that is another video's already stays that one's, as its files do.
+
+        Who comes second is its heir.
+        """
         for name, info_hash in torrents.items():
-            if self._owners.get(info_hash, (video, name))[0] == video:
+            if self.is_anothers(info_hash, video):
+                self._heirs.setdefault(info_hash, set()).add(video)
+            else:
                 self._owners[info_hash] = (video, name)
+
+    def is_anothers(self, info_hash: InfoHash, video: VideoId) -> bool:
+        """Tell whether the torrent is noted as another video's than this."""
+        owner = self._owners.get(info_hash)
+        return owner is not None and owner[0] != video
+
+    def settle(self, video: VideoId) -> None:
+        """Forget which torrents were a video's and have left the swarm; somebody may have waited for them."""
+        for info_hash in [h for h, owner in self._owners.items() if owner[0] == video and not self._swarm.holds(h)]:
+            del self._owners[info_hash]
+            self.heirs |= self._heirs.pop(info_hash, set()) - {video}
 
     async def drop_torrents(self, video: VideoId, but: frozenset[InfoHash] = frozenset()) -> None:
         """Take a video's torrents, save those in ``but``, out of the swarm. Files stay."""
         for info_hash in [h for h, owner in self._owners.items() if owner[0] == video and h not in but]:
             await self._swarm.remove(info_hash)
-            self._owners.pop(info_hash, None)
+        self.settle(video)
 
     # Holdings
 
@@ -74,6 +96,7 @@ class Opened:
         holding = self.holdings.pop(video, None)
         if holding is not None:
             await holding.close(keep_torrents=keep_torrents)
+            self.settle(video)
         self.tell(video)
 
     async def give_way(self, video: VideoId) -> None:

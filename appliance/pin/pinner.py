@@ -180,6 +180,10 @@ class Pinner:
         await self._settle(pin, manifest)
         if not self._leases.held(pin.video):
             await self._opened.close(pin.video, keep_torrents=True)
+        if frozenset(r.info_hash for r in manifest.renditions if r.torrent) - frozenset(holding.info_hashes.values()):
+            # It came by ranges, for another video has its torrent: it is that one's heir, or there is none any more.
+            seeding = await seed(self._parts, pin, await record_of(self._parts, pin.video), manifest)
+            self._opened.own(pin.video, seeding.torrents)
         self._adorn(pin.video)
 
     async def _settle(self, pin: Pin, manifest: Manifest) -> None:
@@ -242,13 +246,14 @@ class Pinner:
                 return
             record = await record_of(self._parts, pin.video)
             try:
-                kept = await upkeep.keep_up(self._parts, pin, record)
+                kept = await upkeep.keep_up(self._parts, pin, record, self._opened.is_anothers)
             except BadAnswer as error:
                 await self._lose(pin.video, error.message, None)
                 return
             if kept is None:
                 return
             self._opened.own(pin.video, kept.torrents)
+            self._opened.settle(pin.video)
             self._opened.tell(pin.video)
             if kept.replaced:
                 size = sum(r.size for r in record.renditions if r.name in pin.renditions)
@@ -270,7 +275,7 @@ class Pinner:
             pin = await self._parts.store.read(pins.one, video)
             if pin is None or pin.state is not PinState.PINNED:
                 return
-            rot = await scrub(self._parts, pin, await record_of(self._parts, video))
+            rot = await scrub(self._parts, pin, await record_of(self._parts, video), self._opened.is_anothers)
             if rot is not None:
                 await self._lose(video, rot.why, rot.rendition)
 

@@ -14,6 +14,7 @@ from appliance.library import files
 from appliance.library.atomic import naming_disk_errors
 from appliance.library.bytemap import sha256_list
 from appliance.library.manifest import Manifest, RenditionRecord
+from appliance.pin.opened import IsAnothers
 from appliance.pin.opener import Parts
 from appliance.pin.patchwork import Patch, patches
 
@@ -26,8 +27,11 @@ class Rot:
     rendition: RenditionName | None = None
 
 
-async def scrub(parts: Parts, pin: Pin, record: VideoRecord) -> Rot | None:
-    """Return what is rotten, None where all is well. Raises LibraryMissing, DiskError."""
+async def scrub(parts: Parts, pin: Pin, record: VideoRecord, is_anothers: IsAnothers) -> Rot | None:
+    """Return what is rotten, None where all is well. Raises LibraryMissing, DiskError.
+
+    A torrent that ``is_anothers`` stands over that video's files and says nothing of these.
+    """
     try:
         manifest = await asyncio.to_thread(files.load, parts.library, record.summary.origin, pin.video)
     except BadAnswer as error:
@@ -35,15 +39,18 @@ async def scrub(parts: Parts, pin: Pin, record: VideoRecord) -> Rot | None:
     if manifest is None:
         return Rot("Its folder is not in the library.")
     for rendition in manifest.renditions:
-        bad = await _bad_bytes(parts, manifest, rendition) if rendition.whole else 0
+        if not rendition.whole:
+            continue
+        own = rendition.info_hash is not None and not is_anothers(rendition.info_hash, pin.video)
+        bad = await _bad_bytes(parts, manifest, rendition, own)
         if bad:
             why = f"{bad} bytes of {rendition.name} no longer match their hashes."
             return Rot(why, RenditionName(rendition.name))
     return None
 
 
-async def _bad_bytes(parts: Parts, manifest: Manifest, rendition: RenditionRecord) -> int:
-    if rendition.info_hash is not None and parts.swarm.holds(rendition.info_hash):
+async def _bad_bytes(parts: Parts, manifest: Manifest, rendition: RenditionRecord, own: bool) -> int:
+    if own and rendition.info_hash is not None and parts.swarm.holds(rendition.info_hash):
         judged = await parts.swarm.recheck(rendition.info_hash)
         if judged.whole:
             await parts.swarm.start(rendition.info_hash)

@@ -21,6 +21,7 @@ from appliance.pin.adornment import Adorner
 from appliance.pin.assembly import check_torrent, digest
 from appliance.pin.gather import base_of_hashes
 from appliance.pin.holding import names_in_order, web_seeds
+from appliance.pin.opened import IsAnothers
 from appliance.pin.opener import Parts, is_bare
 from appliance.swarm.port import TorrentMeta, TorrentSpec
 
@@ -37,16 +38,17 @@ class Upkept:
     stale_sides: bool
 
 
-async def keep_up(parts: Parts, pin: Pin, record: VideoRecord) -> Upkept | None:
+async def keep_up(parts: Parts, pin: Pin, record: VideoRecord, is_anothers: IsAnothers) -> Upkept | None:
     """Compare what we hold with what the origin just said, and follow it. None: nothing is held.
 
+    A torrent that ``is_anothers`` is left as it is.
     Raises LibraryMissing, DiskError; what the origin does wrong is logged and leaves the pin as it is.
     """
     manifest = await asyncio.to_thread(files.load, parts.library, record.summary.origin, pin.video)
     if manifest is None:
         return None
     if record.upstream is not Upstream.PUBLISHED:
-        _stop_announcing(parts, manifest)
+        _stop_announcing(parts, manifest, is_anothers)
         return Upkept({}, replaced=False, stale_sides=False)
     upstream = {r.name: r for r in record.renditions}
     torrents: dict[RenditionName, InfoHash] = {}
@@ -58,26 +60,31 @@ async def keep_up(parts: Parts, pin: Pin, record: VideoRecord) -> Upkept | None:
         if not theirs.file_url.endswith("/") and held.files[0].name != base_name(theirs.file_url):
             replaced = True
             continue
-        manifest = await _follow_torrent(parts, manifest, held, theirs, record)
+        manifest = await _follow_torrent(parts, manifest, held, theirs, record, is_anothers)
         now = manifest.rendition(name)
         if now is not None and now.info_hash is not None:
             torrents[name] = now.info_hash
             ours = theirs.torrent is None or theirs.torrent.info_hash in (None, now.info_hash)
-            if ours and parts.swarm.holds(now.info_hash):
+            if ours and parts.swarm.holds(now.info_hash) and not is_anothers(now.info_hash, pin.video):
                 parts.swarm.confirm(now.info_hash, record.trackers, web_seeds(now, record.mirrors))
     stale = manifest.title != record.summary.title or base_of_hashes(manifest) != _hash_name(record)
     return Upkept(torrents, replaced, stale or is_bare(manifest, record))
 
 
-def _stop_announcing(parts: Parts, manifest: Manifest) -> None:
+def _stop_announcing(parts: Parts, manifest: Manifest, is_anothers: IsAnothers) -> None:
     """A tracker is told only of info-hashes that its origin just confirmed."""
-    for rendition in manifest.renditions:
-        if rendition.info_hash is not None and parts.swarm.holds(rendition.info_hash):
-            parts.swarm.confirm(rendition.info_hash, (), ())
+    for info_hash in [r.info_hash for r in manifest.renditions if r.info_hash is not None]:
+        if parts.swarm.holds(info_hash) and not is_anothers(info_hash, manifest.video):
+            parts.swarm.confirm(info_hash, (), ())
 
 
 async def _follow_torrent(
-    parts: Parts, manifest: Manifest, held: RenditionRecord, theirs: Rendition, record: VideoRecord
+    parts: Parts,
+    manifest: Manifest,
+    held: RenditionRecord,
+    theirs: Rendition,
+    record: VideoRecord,
+    is_anothers: IsAnothers,
 ) -> Manifest:
     """Put the origin's present torrent of the same bytes in the place of ours, if it has another info-hash."""
     if theirs.torrent is None or theirs.torrent.info_hash is None or not held.whole:
@@ -90,7 +97,12 @@ async def _follow_torrent(
     except OriginError as error:
         _log.warning("%s: the renamed torrent of %s cannot be used: %s", manifest.id, held.name, error.message)
         return manifest
-    return await _swap(parts, manifest, held, theirs, meta, record)
+    followed = await _swap(parts, manifest, held, theirs, meta, record)
+    old = held.info_hash
+    if followed is manifest or old is None or old == meta.info_hash or is_anothers(old, manifest.video):
+        return followed
+    await parts.swarm.remove(old)
+    return followed
 
 
 async def _swap(
@@ -123,8 +135,6 @@ async def _swap(
     await parts.swarm.save(meta.info_hash)
     await asyncio.to_thread(files.save, parts.library, updated)
     await parts.swarm.start(meta.info_hash)
-    if held.info_hash is not None and held.info_hash != meta.info_hash:
-        await parts.swarm.remove(held.info_hash)
     return await asyncio.to_thread(release.prune, parts.library, updated)
 
 

@@ -30,7 +30,7 @@ from appliance.store.engine import Store
 from appliance.store.leases import Leases
 from appliance.swarm import torrent
 from appliance.swarm.fake import FakeSwarm
-from appliance.swarm.port import TorrentMeta
+from appliance.swarm.port import Swarm, TorrentMeta
 from tests.world.origin import Origin as Tube
 from tests.world.published import Published
 from tests.world.scripted import QuickClock
@@ -68,7 +68,15 @@ class Asking:
 class Box:
     """What the tests see. Addresses and media come from ``tube``."""
 
-    def __init__(self, folder: Path, tube: Tube, store: Store, swarm: FakeSwarm, fetcher: Fetcher) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        tube: Tube,
+        store: Store,
+        swarm: FakeSwarm,
+        fetcher: Fetcher,
+        another: Swarm | None = None,
+    ) -> None:
         self.folder, self.tube, self.store, self.swarm, self.fetcher = folder, tube, store, swarm, fetcher
         self.clock = QuickClock()
         self.library = Library(folder / "library", "box")
@@ -77,7 +85,7 @@ class Box:
         self.fetched: dict[tuple[VideoId, RenditionName], int] = {}
         self.parts = Parts(
             store=store,
-            swarm=swarm,
+            swarm=another or swarm,
             library=self.library,
             fetcher=fetcher,
             gatherer=Gatherer(fetcher, Torrents()),
@@ -97,10 +105,10 @@ class Box:
             meta = torrent.parse_torrent(published.torrent(made.resolution), allow_private=True)
             self.swarm.provide(meta.content, b"".join(published.made.path(p).read_bytes() for p in made.parts))
 
-    async def know(self, published: Published) -> VideoId:
-        """Have the catalogue know what the origin says of a video now."""
+    async def know(self, published: Published, tube: Tube | None = None) -> VideoId:
+        """Have the catalogue know what the origin (or another one) says of a video now."""
         await asyncio.to_thread(self.provide, published)
-        detail = peertube.video_detail(dumps(published.detail()), self.tube.base_url)
+        detail = peertube.video_detail(dumps(published.detail()), (tube or self.tube).base_url)
         await self.store.write(videos.put_detail, detail, None, self.clock.now())
         return detail.summary.id
 
@@ -208,19 +216,23 @@ async def a_box(
     resumed: dict[InfoHash, frozenset[int]] | None = None,
     floor: Floor = NOTHING,
     running: bool = True,
+    swarm: Swarm | None = None,
     **changes: Any,
 ) -> AsyncIterator[Box]:
-    """Open a box in ``folder``: an earlier one's, or a new one. Its keeper runs unless ``running`` is false."""
+    """Open a box in ``folder``: an earlier one's, or a new one. Its keeper runs unless ``running`` is false.
+
+    With a ``swarm`` of its own it has that in its parts.
+    """
     tube.limit = None
     library = Library(folder / "library", "box")
     if not (folder / "catalogue.db").exists():
         await asyncio.to_thread(library.claim)
     async with (
         Store(folder / "catalogue.db") as store,
-        FakeSwarm(eager=eager, resumed=resumed) as swarm,
+        FakeSwarm(eager=eager, resumed=resumed) as fake,
         Fetcher(OutboundOptions(allow_private=True), QuickClock(), chance=lambda: 0.5) as fetcher,
     ):
-        box = Box(folder, tube, store, swarm, fetcher)
+        box = Box(folder, tube, store, fake, fetcher, swarm)
         box.space.reconfigure(floor)
         task = asyncio.create_task(box.keeper.run()) if running else None
         try:
