@@ -219,7 +219,9 @@ def fill(session: Session, amount: Amount, now: datetime) -> Made:
 def _follow(session: Session, source: _Channel, now: datetime) -> ChannelId:
     address = ChannelAddress(f"https://{source.host}", Origin(source.host), source.kind, source.name)
     url = f"https://{source.host}/c/{source.name}"
-    info = ChannelInfo(address, source.title, source.description, url)
+    # The first without a picture of its own, as many are.
+    picture = None if source.name == _CHANNELS[0].name else f"{url}/avatar.png"
+    info = ChannelInfo(address, source.title, source.description, url, picture)
     return channels.follow(session, info, now - timedelta(days=40))
 
 
