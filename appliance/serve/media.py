@@ -19,6 +19,7 @@ from appliance.domain.shelf import NotPlayable, Playable, PlayableFile, Playable
 from appliance.domain.units import RenditionName, VideoId
 from appliance.errors import DiskError, SeedkeepError
 from appliance.library.layout import is_video_id
+from appliance.serve.delivery import Delivery
 from appliance.serve.exchange import Exchange, Left, Receive, Scope, Send
 from appliance.serve.playlist import caption_playlist, master_playlist, offered_captions, rendition_playlist
 from appliance.serve.ranges import Answer, answer, entity_tag
@@ -35,8 +36,6 @@ RENEWAL = 15.0
 
 _TYPES = {".mp4": "video/mp4", ".ts": "video/mp2t", ".m4s": "video/iso.segment", ".webm": "video/webm"}
 _IMAGES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
-_METERED = 64 * 1024
-"""Bytes given at once to a viewer beyond the LAN: a limit on the uplink is then kept smoothly."""
 _LASTING = b"private, max-age=3600"
 
 Count = Callable[[VideoId, RenditionName, bool, int], None]
@@ -243,9 +242,10 @@ class _Request:
             content_type = "audio/mp4"
         tag = entity_tag(file.identity, file.size)
         head = answer(self.exchange.method, self.exchange.headers, tag, file.size, content_type)
-        source = await self._source(file)
+        empty = self.exchange.method == "HEAD" or head.count == 0
+        source = await self._source(file, None if empty else head.offset)
         try:
-            if self.exchange.method == "HEAD" or head.count == 0:
+            if empty:
                 await self.exchange.start(head, [(b"cache-control", _LASTING)])
                 await self.exchange.body(b"")
             else:
@@ -253,35 +253,30 @@ class _Request:
         finally:
             await source.close()
 
-    async def _source(self, file: PlayableFile) -> Source:
+    async def _source(self, file: PlayableFile, first: int | None) -> Source:
         late = NotPlayable("opening", "The file is still being opened.", hint="Try again in a moment.", status=504)
-        finding = self._place(file)
+        finding = self._place(file, first)
         return await self.exchange.wait_for(finding, self.house.patience, late)
 
-    async def _place(self, file: PlayableFile) -> Source:
+    async def _place(self, file: PlayableFile, first: int | None) -> Source:
         place = await self.house.shelf.file(self.playable.video, file.name)
         if isinstance(place, Path):
-            return await self.house.pool.open(place, file)
+            return await self.house.pool.open(place, file, first)
         return ArrivingSource(place, self.exchange, self.house.patience)
 
     async def _send(self, rendition: RenditionName, head: Answer, source: Source) -> None:
-        """Send the body. The first chunk is read before the head goes out, so that a failure has its own status."""
         lan, clock = self.exchange.viewer.is_lan, asyncio.get_running_loop().time
-        offset, left, renewed = head.offset, head.count, clock()
-        while left > 0 and not self.exchange.left:
-            data = await source.read(offset, left if lan else min(left, _METERED))
-            size = len(data)
-            offset, left = offset + size, left - size
-            if not lan:
-                await self.house.throttle(lan, size)
-            if not self.exchange.started:
-                await self.exchange.start(head, [(b"cache-control", _LASTING)])
-            await self.exchange.body(data, more=left > 0)
-            del data  # freed before the next read, which then reuses memory that is still in the CPU's cache
+        renewed = clock()
+
+        def given(size: int) -> None:
+            nonlocal renewed
             self.house.count(self.playable.video, rendition, lan, size)
             if clock() - renewed > RENEWAL:
                 renewed = clock()
                 self.house.leases.renew(self.playable.video, self.exchange.viewer.name)
+
+        pace = None if lan else partial(self.house.throttle, lan)
+        await Delivery(self.exchange, head, [(b"cache-control", _LASTING)], source, given, pace).run()
 
 
 def _nothing() -> NotPlayable:

@@ -15,6 +15,7 @@ from typing import Protocol, TypeVar
 
 from appliance.domain.shelf import NotPlayable, PlayableFile, Reader
 from appliance.serve.exchange import Exchange
+from appliance.serve.sendfile import Shipment, ShortFile, Wire
 
 T = TypeVar("T")
 
@@ -42,9 +43,10 @@ class MediaPool:
         self._threads = ThreadPoolExecutor(THREADS, "media-io")
         self._open = 0
 
-    async def open(self, path: Path, file: PlayableFile) -> "HeldSource":
-        """Open a held file. Raises NotPlayable where it is not what the record says."""
-        opening = self._threads.submit(_opened, path, file.size)
+    async def open(self, path: Path, file: PlayableFile, first: int | None = None) -> "HeldSource":
+        """Open a held file. Raises NotPlayable where it is not what the record says, or its byte ``first`` cannot be
+        read: what ``sendfile`` finds out comes after the head."""
+        opening = self._threads.submit(_opened, path, file.size, first)
         try:
             fd = await asyncio.wrap_future(opening)
         except asyncio.CancelledError:
@@ -52,6 +54,15 @@ class MediaPool:
             raise
         self._open += 1
         return HeldSource(self, fd)
+
+    def ship(self, wire: Wire, fd: int, count: int) -> Shipment | None:
+        """Return the way without copying for ``count`` bytes, where there is one."""
+        return wire.take(self._threads, fd, count)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether more is being served than there are threads: then none waits for one viewer."""
+        return self._open > THREADS
 
     async def read(self, fd: int, offset: int, length: int) -> bytes:
         """Return what one ``pread`` gives. Raises OSError."""
@@ -84,6 +95,20 @@ class HeldSource:
 
     def __init__(self, pool: MediaPool, fd: int) -> None:
         self._pool, self._fd, self._begun = pool, fd, False
+
+    def ship(self, wire: Wire, count: int) -> Shipment | None:
+        """Return the way without copying for a body of ``count`` bytes, where there is one. Its head was sent."""
+        return self._pool.ship(wire, self._fd, count)
+
+    async def shipped(self, shipment: Shipment, offset: int, length: int) -> int:
+        """Send at most ``length`` bytes; return how many, 0 where the viewer takes no more.
+
+        Raises NotPlayable, Unsendable.
+        """
+        try:
+            return await shipment.send(offset, length, linger=not self._pool.crowded)
+        except ShortFile as error:
+            raise _unreadable() from error
 
     async def read(self, offset: int, length: int) -> bytes:
         chunk = self._pool.chunk if self._begun else CHUNK
@@ -123,7 +148,7 @@ class ArrivingSource:
         await self._reader.close()
 
 
-def _opened(path: Path, size: int) -> int:
+def _opened(path: Path, size: int, first: int | None) -> int:
     try:
         # O_NONBLOCK: a FIFO in a file's place cannot hang the thread.
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
@@ -135,8 +160,11 @@ def _opened(path: Path, size: int) -> int:
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode):
             raise _absent()
-        if found.st_size != size:
+        if found.st_size != size or (first is not None and not os.pread(fd, 1, first)):
             raise _unreadable()
+    except OSError as error:
+        os.close(fd)
+        raise _unreadable() from error
     except BaseException:
         os.close(fd)
         raise

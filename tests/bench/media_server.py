@@ -1,4 +1,7 @@
-"""The media path alone, for the bench: this module serves one big held file, prints its port and runs until stopped."""
+"""The media path alone, for the bench: this module serves one big held file, prints its port and runs until stopped.
+
+Loop and protocol class are the daemon's.
+"""
 
 import asyncio
 import socket
@@ -6,9 +9,11 @@ import sys
 from pathlib import Path
 
 import uvicorn
+import uvloop
 
 from appliance.domain.units import RenditionName, VideoId
 from appliance.serve.media import create_media_app
+from appliance.serve.sendfile import WireProtocol
 from tests.media.shelf import Notes, empty_shelf, rendition
 
 
@@ -27,8 +32,13 @@ def main(folder: Path) -> None:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         print(listening.getsockname()[1], flush=True)
-        server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None))
-        asyncio.run(server.serve(sockets=[listening]))
+        server = uvicorn.Server(
+            uvicorn.Config(
+                app, lifespan="off", log_config=None, access_log=False, server_header=False, http=WireProtocol
+            )
+        )
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(server.serve(sockets=[listening]))
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from appliance.domain.video import RenditionKind
 from appliance.domain.viewer import Viewer
 from appliance.serve.exchange import ASGIApp, Receive, Scope, Send
 from appliance.serve.media import create_media_app
+from appliance.serve.sendfile import WireProtocol
 
 VIDEO = VideoId("abcdefghijklmnop")
 
@@ -198,7 +199,8 @@ async def served(app: Any, **options: Any) -> AsyncIterator[tuple[str, int]]:
     """Run an ASGI app under uvicorn on a free loopback port; give (host, port)."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listening:
         listening.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(app, lifespan="off", log_config=None, timeout_graceful_shutdown=2, **options)
+        usual: dict[str, Any] = {"http": WireProtocol, "timeout_graceful_shutdown": 2}
+        config = uvicorn.Config(app, lifespan="off", log_config=None, **(usual | options))
         server = _Server(config)
         task = asyncio.create_task(server.serve(sockets=[listening]))
         try:
@@ -211,11 +213,11 @@ async def served(app: Any, **options: Any) -> AsyncIterator[tuple[str, int]]:
 
 @asynccontextmanager
 async def serving(
-    shelf: StandInShelf, notes: Notes, *, viewer: Viewer | None = None, patience: float = 30.0
+    shelf: StandInShelf, notes: Notes, *, viewer: Viewer | None = None, patience: float = 30.0, **options: Any
 ) -> AsyncIterator[tuple[str, int]]:
     app = create_media_app(shelf, notes, notes.count, notes.throttle, patience=patience)
     try:
-        async with served(seen_as(app, lambda: viewer)) as address:
+        async with served(seen_as(app, lambda: viewer), **options) as address:
             yield address
     finally:
         app.close()

@@ -1,0 +1,74 @@
+"""A media answer's body: this module sends it, without copying it where the server, the viewer and the source allow.
+
+Two ways. *Shipping* (``sendfile``) is for held files to viewers on the LAN, under a server that offers a wire.
+*Copying* (reads, then ASGI messages) is for everything else: viewers beyond the LAN, whose bytes are metered, files
+that are still arriving, TLS, other servers. Both tell every part given, and end when the viewer leaves.
+"""
+
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from dataclasses import dataclass
+
+from appliance.serve.exchange import Exchange
+from appliance.serve.ranges import Answer, Headers
+from appliance.serve.sendfile import Shipment, Unsendable
+from appliance.serve.source import HeldSource, Source
+
+METERED = 64 * 1024
+"""Bytes given at once to a viewer beyond the LAN: a limit on the uplink is then kept smoothly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One body. ``given`` is told each part's bytes; ``pace``, for a metered viewer, waits until so many may go."""
+
+    exchange: Exchange
+    head: Answer
+    extra: Headers
+    source: Source
+    given: Callable[[int], None]
+    pace: Callable[[int], Awaitable[None]] | None
+
+    async def run(self) -> None:
+        """Send head and body. Raises NotPlayable, before the head only where the first byte cannot be had."""
+        wire, source = self.exchange.wire, self.source
+        offset, left = self.head.offset, self.head.count
+        if wire is not None and self.pace is None and isinstance(source, HeldSource):
+            await self._start()
+            shipment = source.ship(wire, left)
+            if shipment is not None:
+                with closing(shipment):
+                    offset, left = await self._ship(shipment, source, offset, left)
+        await self._copy(offset, left)
+
+    async def _ship(self, shipment: Shipment, source: HeldSource, offset: int, left: int) -> tuple[int, int]:
+        """Send without copying; return the offset and count of what remains to be copied."""
+        try:
+            while left > 0 and not self.exchange.left:
+                size = await source.shipped(shipment, offset, left)
+                if not size:
+                    return offset, 0  # nobody takes it: the answer stays unfinished, and the server closes
+                offset, left = offset + size, left - size
+                self.given(size)
+        except Unsendable:
+            return offset, left
+        if not left:
+            await self.exchange.body(b"")
+        return offset, 0
+
+    async def _copy(self, offset: int, left: int) -> None:
+        """Send what is left. The first part is read before the head, so that a failure has its own status."""
+        while left > 0 and not self.exchange.left:
+            data = await self.source.read(offset, left if self.pace is None else min(left, METERED))
+            size = len(data)
+            offset, left = offset + size, left - size
+            if self.pace is not None:
+                await self.pace(size)
+            if not self.exchange.started:
+                await self._start()
+            await self.exchange.body(data, more=left > 0)
+            del data  # freed before the next read, which then reuses memory that is still in the CPU's cache
+            self.given(size)
+
+    async def _start(self) -> None:
+        await self.exchange.start(self.head, self.extra)

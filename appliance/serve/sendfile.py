@@ -1,0 +1,241 @@
+"""Held media straight from the page cache to the viewer's socket: this module has the server's side and the sender.
+
+``os.sendfile`` copies nothing, but it waits for the disk and moves megabytes in one call: on the loop it would hold up
+everybody (a cold disk: for hundreds of milliseconds). So a thread calls it, on copies of both descriptors, while the
+loop's transport for the same connection writes nothing. The server's part is ``WireProtocol``: uvicorn's own protocol
+class with an extension in the ASGI scope. Whoever finds no extension there, or is given no ``Shipment``, sends with
+``pread`` as under any other server: that is so with TLS, and with a uvicorn whose inside is not as it was in 0.54.
+What is under way is the file's own pages: a file that changes in place changes what a viewer gets, held media never do.
+"""
+
+import asyncio
+import contextlib
+import errno
+import os
+import select
+import time
+from collections.abc import MutableMapping
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from socket import IPPROTO_TCP, TCP_NODELAY, socket
+from typing import Any, Protocol
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+EXTENSION = "seedkeep.wire"
+PIECE = 512 * 1024
+"""Bytes asked of one ``sendfile``: larger ones are not faster, and an answer is stopped between two of them."""
+TURN_BYTES, TURN_SECONDS = 16 * 1024 * 1024, 0.02
+"""What one answer sends before others have their turn on the thread."""
+LINGER_MS = 2
+"""How long a thread waits for room in the socket: a fast viewer makes it at once, for others the loop waits."""
+STALLED_SECONDS = 600.0
+"""Without a byte taken, an answer ends: a player that paused asks anew for the rest."""
+
+
+_UNABLE = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
+_NETWORK = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.ENOTCONN, errno.ETIMEDOUT)
+
+
+class ShortFile(Exception):
+    """The file has fewer bytes than were asked of it, or the disk gives none."""
+
+
+class Unsendable(Exception):
+    """The file's file system has no ``sendfile``. What was not sent can still be sent in another way."""
+
+
+class _Cycle(Protocol):
+    """What is used of uvicorn's ``RequestResponseCycle`` (0.54). It belongs to no published interface."""
+
+    scope: Any
+    disconnected: bool
+    response_started: bool
+    response_complete: bool
+    chunked_encoding: bool | None
+    expected_content_length: int
+
+
+_USED = tuple(_Cycle.__annotations__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    sent: int
+    full: bool
+    """Whether the socket takes no more now."""
+
+
+class Shipment:
+    """One answer's body on its way. Only its owner's task uses it; close it in any case."""
+
+    def __init__(self, wire: "Wire", threads: Executor, out: int, file: int) -> None:
+        self._wire, self._threads, self._out, self._file = wire, threads, out, file
+        self._running: Future[_Turn] | None = None
+        self._room: asyncio.Future[None] | None = None
+        self._full = self._stopped = False
+
+    async def send(self, offset: int, count: int, *, linger: bool = True) -> int:
+        """Send at most ``count`` bytes of the file from ``offset``; return how many.
+
+        0 says that the viewer is gone or takes nothing any more. ``linger``: a thread may wait a moment for room.
+        Raises ShortFile, Unsendable.
+        """
+        while not self._stopped:
+            if self._full and not await self._wait_for_room():
+                return 0
+            milliseconds = LINGER_MS if linger else 0
+            self._running = self._threads.submit(self._turn, offset, count, milliseconds)
+            turn = await asyncio.wrap_future(self._running)
+            self._full = turn.full
+            if turn.sent:
+                self._wire.sent(turn.sent)
+                return turn.sent
+        return 0
+
+    def stop(self) -> None:
+        """Send no more: the connection is gone."""
+        self._stopped = True
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+
+    def close(self) -> None:
+        """Give back the descriptors, as soon as no thread uses them. Idempotent."""
+        self.stop()
+        self._wire.done(self)
+        running, self._running = self._running, None
+        if running is None:
+            self._close(None)
+        else:
+            running.add_done_callback(self._close)
+
+    def _close(self, _: "Future[_Turn] | None") -> None:
+        out, file, self._out, self._file = self._out, self._file, -1, -1
+        for descriptor in (out, file):
+            if descriptor >= 0:
+                os.close(descriptor)
+
+    async def _wait_for_room(self) -> bool:
+        """Return whether the socket takes bytes again. No thread waits meanwhile."""
+        loop = asyncio.get_running_loop()
+        self._room = room = loop.create_future()
+        loop.add_writer(self._out, _settle, room)
+        try:
+            async with asyncio.timeout(STALLED_SECONDS):
+                await room
+        except TimeoutError:
+            return False
+        finally:
+            loop.remove_writer(self._out)
+            self._room = None
+        return not self._stopped
+
+    def _turn(self, offset: int, count: int, milliseconds: int) -> _Turn:
+        """Send for one turn, in a thread."""
+        sent, count, end = 0, min(count, TURN_BYTES), time.monotonic() + TURN_SECONDS
+        while sent < count and not self._stopped and time.monotonic() < end:
+            try:
+                gone = os.sendfile(self._out, self._file, offset + sent, min(PIECE, count - sent))
+            except BlockingIOError:
+                if not milliseconds or not _room_within(self._out, milliseconds):
+                    return _Turn(sent, True)
+            except OSError as error:
+                self._failed(error)
+            else:
+                if not gone and not sent:
+                    raise ShortFile
+                if not gone:
+                    break  # counted first; the next turn finds the end again
+                sent += gone
+        return _Turn(sent, False)
+
+    def _failed(self, error: OSError) -> None:
+        """Tell a network's failure, which stops, from a disk's. Raises ShortFile, Unsendable."""
+        if isinstance(error, ConnectionError) or error.errno in _NETWORK:
+            self._stopped = True
+        elif error.errno in _UNABLE:
+            raise Unsendable from error
+        else:
+            raise ShortFile from error
+
+
+def _settle(room: "asyncio.Future[None]") -> None:
+    if not room.done():
+        room.set_result(None)
+
+
+def _room_within(descriptor: int, milliseconds: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    return bool(poll.poll(milliseconds))
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """The extension: the connection that one answer goes out on."""
+
+    server: "WireProtocol"
+    cycle: _Cycle
+
+    def take(self, threads: Executor, file: int, count: int) -> Shipment | None:
+        """Return the way for a body of ``count`` bytes of an open file, once its head was sent; None where there is
+        none. Until it is closed, nothing else may write."""
+        cycle, transport = self.cycle, self.server.transport
+        ready = (
+            cycle.response_started
+            and not (cycle.response_complete or cycle.disconnected or transport.is_closing())
+            and cycle.chunked_encoding is False
+            and cycle.expected_content_length == count
+            and transport.get_write_buffer_size() == 0
+        )
+        theirs = transport.get_extra_info("socket")
+        if not ready or theirs is None or os.get_blocking(theirs.fileno()):
+            return None
+        with contextlib.ExitStack() as undo:
+            out = os.dup(theirs.fileno())
+            undo.callback(os.close, out)
+            with socket(fileno=os.dup(out)) as same:  # or the end of a body waits for an acknowledgement (Nagle)
+                same.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+            shipment = Shipment(self, threads, out, os.dup(file))
+            undo.pop_all()
+        self.server.shipment = shipment
+        return shipment
+
+    def sent(self, count: int) -> None:
+        """Take ``count`` bytes off what the server still expects."""
+        self.cycle.expected_content_length -= count
+
+    def done(self, shipment: Shipment) -> None:
+        """Let the server write again."""
+        if self.server.shipment is shipment:
+            self.server.shipment = None
+
+
+def wire_of(scope: MutableMapping[str, Any]) -> Wire | None:
+    """Return the extension of a request's scope."""
+    found = (scope.get("extensions") or {}).get(EXTENSION)
+    return found if isinstance(found, Wire) else None
+
+
+class WireProtocol(HttpToolsProtocol):
+    """uvicorn's protocol, for ``Config(http=WireProtocol)``: each request without TLS has a ``Wire`` in its scope."""
+
+    shipment: Shipment | None = None
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        cycle: Any = getattr(self, "cycle", None)
+        if all(hasattr(cycle, name) for name in _USED) and cycle.scope.get("scheme") == "http":
+            cycle.scope.setdefault("extensions", {})[EXTENSION] = Wire(self, cycle)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.shipment is not None:
+            self.shipment.stop()
+        super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what cannot be read; amid a body, by ending the connection."""
+        if self.shipment is None:
+            super().send_400_response(msg)
+        else:
+            self.transport.abort()
