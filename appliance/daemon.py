@@ -47,7 +47,6 @@ from appliance.plan.planner import Planner, PlannerOptions
 from appliance.seed.tender import Tender
 from appliance.serve.media import create_media_app
 from appliance.serve.sendfile import WireProtocol
-from appliance.serve.sendfile import WireProtocol
 from appliance.settings import Settings
 from appliance.store import logins, observations, saved
 from appliance.store.engine import Store
