@@ -7,12 +7,13 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine
 
 from appliance.clock import ManualClock
 from appliance.domain.catalogue import VideoFilter, VideoSort
 from appliance.domain.channel import ChannelAddress, ChannelInfo, ChannelKind, ChannelState, Trouble, WhenGone
 from appliance.domain.pin import Pin, PinState, Wish
-from appliance.domain.plan import Decision, Observation, Plan, Reason, ReasonCode, Rule, RuleKind, Verdict
+from appliance.domain.plan import Decision, Filters, Observation, Plan, Reason, ReasonCode, Rule, RuleKind, Verdict
 from appliance.domain.traffic import Entry, TrafficClass
 from appliance.domain.units import ByteCount, ChannelId, Origin, RenditionName, RuleId, VideoId, video_id
 from appliance.domain.video import Rendition, RenditionKind, Upstream, VideoDetail, VideoSummary
@@ -314,7 +315,6 @@ async def test_a_lease_wakes_once_and_ends_after_silence() -> None:
 def test_the_migrations_make_the_tables_that_the_code_declares(tmp_path: Path) -> None:
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
-    from sqlalchemy import create_engine
     from sqlmodel import SQLModel
 
     from appliance.store.engine import SCHEMA
@@ -326,3 +326,44 @@ def test_the_migrations_make_the_tables_that_the_code_declares(tmp_path: Path) -
         assert compare_metadata(MigrationContext.configure(connection), SQLModel.metadata) == []
     engine.dispose()
     assert SCHEMA in known_versions()
+
+
+@pytest.mark.parametrize(("least", "filters"), [("100", Filters(min_views=100)), ("null", Filters())])
+async def test_a_rule_of_the_first_schema_keeps_what_it_asked_for(tmp_path: Path, least: str, filters: Filters) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    from appliance.store.migrations import run
+
+    path = tmp_path / "catalogue.db"
+    engine = create_engine(f"sqlite:///{path}")
+    config = Config()
+    config.set_main_option("script_location", str(Path(run.__file__).parent))
+    with engine.connect() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.exec_driver_sql(
+            "INSERT INTO rules (id, position, body) VALUES ('popular', 1, ?)", (V1_RULE % least,)
+        )
+        connection.commit()
+    engine.dispose()
+    async with Store(path) as store:
+        (rule,) = await store.read(rules.every)
+    assert rule == Rule(
+        RuleId("popular"),
+        "Popular",
+        "most_viewed",
+        channels=frozenset({ChannelId("abc")}),
+        budget=ByteCount(1_000_000),
+        min_lifetime=timedelta(days=2),
+        max_height=720,
+        filters=filters,
+        weight=2.0,
+    )
+
+
+V1_RULE = (
+    '{"id":"popular","name":"Popular","kind":"most_viewed","channels":["abc"],"budget":1000000,"budget_share":null,'
+    '"min_lifetime":"P2D","max_lifetime":null,"max_height":720,"min_views":%s,"weight":2.0,"paused":false}'
+)
+"""As the first schema's Seedkeep wrote it."""
