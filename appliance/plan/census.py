@@ -32,9 +32,12 @@ def bitrates(videos: tuple[Candidate, ...]) -> Mapping[ChannelId, Mapping[int, i
     }
 
 
-async def take(store: Store, leases: Leases, disk: Disk, clock: Clock, *, web_videos: bool) -> World:
+async def take(
+    store: Store, leases: Leases, disk: Disk, clock: Clock, *, web_videos: bool, protect_after: timedelta
+) -> World:
     """Return all that a policy may look at, frozen now."""
     leased: frozenset[VideoId] = frozenset(lease.video for lease in leases.every())
 
-    videos = await store.read(census.candidates, clock.now() - HISTORY, leased, web_videos)
-    return World(videos=videos, disk=disk, bitrates=await asyncio.to_thread(bitrates, videos))
+    videos = await store.read(census.candidates, clock.now() - HISTORY, leased, web_videos, clock.now())
+    rates = await asyncio.to_thread(bitrates, videos)
+    return World(videos=videos, disk=disk, bitrates=rates, protect_after=protect_after)

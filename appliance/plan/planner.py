@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 import policies
 from appliance.clock import Clock
@@ -30,9 +31,10 @@ _SEEDED = "default_rules_given"
 
 @dataclass(frozen=True, slots=True)
 class PlannerOptions:
-    """``web_videos``: pin plain MP4 besides HLS."""
+    """``web_videos``: pin plain MP4 besides HLS. ``protect_after``: how long an origin may fail (``World``)."""
 
     web_videos: bool = False
+    protect_after: timedelta = timedelta(days=7)
 
 
 class Planner:
@@ -97,7 +99,14 @@ class Planner:
     async def preview(self, chosen: tuple[Rule, ...]) -> Plan:
         """Return what these rules would come to now, changing nothing. Raises LibraryMissing, DiskError."""
         disk = await self._disk()
-        world = await census.take(self._store, self._leases, disk, self._clock, web_videos=self._options.web_videos)
+        world = await census.take(
+            self._store,
+            self._leases,
+            disk,
+            self._clock,
+            web_videos=self._options.web_videos,
+            protect_after=self._options.protect_after,
+        )
         return await asyncio.to_thread(policies.plan, world, chosen, self._clock.now())
 
     async def _give_default_rules(self) -> None:

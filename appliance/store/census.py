@@ -8,9 +8,9 @@ from sqlmodel import Session, col, select
 from appliance.domain.channel import WhenGone
 from appliance.domain.pin import PinState, Wish
 from appliance.domain.plan import Candidate, Copies, Decision, Held, Observation, RuleKind
-from appliance.domain.units import ByteCount, ChannelId, RenditionName, VideoId
+from appliance.domain.units import ByteCount, ChannelId, Origin, RenditionName, VideoId
 from appliance.domain.video import Rendition, Upstream
-from appliance.store import observations, rules
+from appliance.store import copies, observations, origins, rules
 from appliance.store.columns import unpack
 from appliance.store.tables import ChannelRow, DecisionRow, ListedRow, PinRow, RenditionRow, VideoRow
 from appliance.store.videos import rendition_of
@@ -19,7 +19,7 @@ _NOT_SHOWN = (Upstream.GONE.value, Upstream.HIDDEN.value)
 
 
 def candidates(
-    session: Session, history_since: datetime, leased: frozenset[VideoId], web_videos: bool
+    session: Session, history_since: datetime, leased: frozenset[VideoId], web_videos: bool, now: datetime
 ) -> tuple[Candidate, ...]:
     """Return every video that a channel of ours lists or listed, or that we hold, or that a person spoke of.
 
@@ -37,7 +37,6 @@ def candidates(
         VideoRow.duration,
         VideoRow.views,
         VideoRow.upstream,
-        VideoRow.copies,
         VideoRow.wish,
         VideoRow.is_live,
         VideoRow.language,
@@ -45,11 +44,16 @@ def candidates(
         VideoRow.tags,
         VideoRow.nsfw,
         VideoRow.trend_rank,
+        VideoRow.origin,
+        VideoRow.upstream_since,
+        VideoRow.detail_at,
+        VideoRow.mirrors,
     )
+    copies_of = _Copies(session, now)
     found: list[Candidate] = []
     for row in session.exec(query):
-        ident, title, published_at, duration, views, upstream, copies, wish, is_live = row[:9]
-        language, category, tags, nsfw, trend_rank = row[9:]
+        ident, title, published_at, duration, views, upstream, wish, is_live = row[:8]
+        language, category, tags, nsfw, trend_rank, origin, upstream_since, detail_at, mirrors = row[8:]
         video = VideoId(ident)
         mine = listed.get(video, frozenset())
         if not mine and wish is None and video not in held:
@@ -63,10 +67,10 @@ def candidates(
                 published_at=published_at,
                 duration=duration,
                 views=views,
-                upstream=Upstream.LIVE if is_live else Upstream(upstream),
+                upstream=(stands := Upstream.LIVE if is_live else Upstream(upstream)),
                 renditions=renditions.get(video, ()),
                 history=seen.get(video, ()),
-                copies=Copies(copies),
+                copies=copies_of(video, stands, upstream_since, detail_at, mirrors, Origin(origin)),
                 held=held.get(video),
                 wish=None if wish is None else Wish(wish),
                 gone_release=upstream in _NOT_SHOWN
@@ -79,9 +83,41 @@ def candidates(
                 tags=_tags(tags),
                 nsfw=nsfw,
                 trend_rank=trend_rank,
+                origin_failing=copies_of.failing(Origin(origin)),
             )
         )
     return tuple(found)
+
+
+class _Copies:
+    """Copies elsewhere of one video after the other; what is the same for many is made once."""
+
+    def __init__(self, session: Session, now: datetime) -> None:
+        self._lines, self._states, self._now = copies.lines(session), origins.states(session), now
+        self._plain: dict[Origin, Copies] = {}
+
+    def failing(self, origin: Origin) -> datetime | None:
+        return self._states.get(origin, origins.UNHEARD).failing
+
+    def __call__(
+        self,
+        video: VideoId,
+        upstream: Upstream,
+        since: datetime,
+        detail_at: datetime | None,
+        mirrors: str,
+        origin: Origin,
+    ) -> Copies:
+        told = self._lines.get(video, ())
+        plain = not told and mirrors == "[]" and upstream is Upstream.PUBLISHED
+        if plain and (known := self._plain.get(origin)) is not None:
+            return known
+        state = self._states.get(origin, origins.UNHEARD)
+        hosts = copies.mirror_hosts(mirrors, origin)
+        found = copies.summed(told, copies.Shown(upstream, since, detail_at, hosts, state), self._now)
+        if plain:
+            self._plain[origin] = found
+        return found
 
 
 def _listed(session: Session) -> dict[VideoId, frozenset[ChannelId]]:

@@ -1,13 +1,31 @@
 """Origins: what was asked of each today, and whether we leave it in peace. This module has the noun."""
 
+from collections import defaultdict
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlmodel import Session, col, select
 
 from appliance.domain.catalogue import OriginToday
-from appliance.domain.units import ByteCount
+from appliance.domain.channel import ChannelState
+from appliance.domain.units import ByteCount, Origin
+from appliance.store.columns import pack, unpack
 from appliance.store.engine import touched
-from appliance.store.tables import OriginRow
+from appliance.store.tables import ChannelRow, OriginRow, SavedRow
+
+_FAILING = "origins_failing"
+_BROKEN = (ChannelState.FAILING.value, ChannelState.GONE.value)
+
+
+@dataclass(frozen=True, slots=True)
+class OriginState:
+    """When it last answered anything, and since when it fails (None: it does not)."""
+
+    last_ok: datetime | None = None
+    failing: datetime | None = None
+
+
+UNHEARD = OriginState()
 
 
 def put(session: Session, now: datetime, today: tuple[OriginToday, ...]) -> None:
@@ -18,6 +36,32 @@ def put(session: Session, now: datetime, today: tuple[OriginToday, ...]) -> None
         row.failures, row.quiet_until, row.last_ok = o.failures, o.quiet_until, o.last_ok
         session.add(row)
         touched(session, "origin", o.origin)
+    _note_failing(session, now, today)
+
+
+def _note_failing(session: Session, now: datetime, today: tuple[OriginToday, ...]) -> None:
+    """Remember since when each origin fails: its last request did, or no channel of ours there can be read."""
+    followed: dict[str, list[bool]] = defaultdict(list)
+    for origin, state in session.exec(select(ChannelRow.origin, ChannelRow.state).where(~col(ChannelRow.paused))):
+        followed[origin].append(state in _BROKEN)
+    failing = {o.origin for o in today if o.failures} | {origin for origin, broken in followed.items() if all(broken)}
+    before = _failing(session)
+    after = {origin: before.get(Origin(origin), now) for origin in sorted(failing)}
+    if after != before:
+        body = pack(after)
+        session.merge(SavedRow(name=_FAILING, body=body))
+
+
+def _failing(session: Session) -> dict[Origin, datetime]:
+    row = session.get(SavedRow, _FAILING)
+    return {} if row is None else unpack(dict[Origin, datetime], row.body)
+
+
+def states(session: Session) -> dict[Origin, OriginState]:
+    """Return how each origin answers."""
+    failing = _failing(session)
+    answered = {Origin(o): last_ok for o, last_ok in session.exec(select(OriginRow.origin, OriginRow.last_ok))}
+    return {o: OriginState(answered.get(o), failing.get(o)) for o in answered.keys() | failing.keys()}
 
 
 def every(session: Session, now: datetime) -> tuple[OriginToday, ...]:

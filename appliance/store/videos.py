@@ -22,9 +22,6 @@ OBSERVE_AT_MOST_EVERY = timedelta(minutes=20)
 TOUCHED_RESTS = timedelta(hours=6)
 """How long a known detail rests where only the time of its last change moved."""
 
-COPIES_TRUST = timedelta(days=2)
-"""How long an origin that showed a video counts as one live copy of it."""
-
 
 @dataclass(frozen=True, slots=True)
 class PageOutcome:
@@ -421,26 +418,28 @@ def wish(session: Session, video: VideoId, what: Wish | None) -> bool:
     return True
 
 
-def note_seeds(session: Session, seeds: dict[VideoId, int | None], now: datetime) -> None:
-    """Observe the whole copies that trackers and peers show; with the origin's own and its mirrors they are the copies.
+# The origin's trending order
 
-    Where neither a count nor a lately answering origin is known the number stays unknown, which is not zero.
-    """
-    ids = list(seeds)
-    for start in range(0, len(ids), 500):
-        rows = session.exec(select(VideoRow).where(col(VideoRow.id).in_(ids[start : start + 500])))
-        for row in rows:
-            known = seeds[VideoId(row.id)]
-            answers = row.upstream == Upstream.PUBLISHED.value and row.detail_at is not None
-            fresh = answers and row.detail_at is not None and now - row.detail_at < COPIES_TRUST
-            mirrors = len(unpack(tuple[str, ...], row.mirrors)) if fresh else 0
-            copies = None if known is None and not fresh else (known or 0) + int(fresh) + mirrors
-            if copies != row.copies:
-                row.copies, row.copies_at = copies, now
-                session.add(row)
-                touched(session, "video", row.id)
-            if known is not None and (row.observed_at is None or now - row.observed_at >= OBSERVE_AT_MOST_EVERY):
-                row.observed_at = now
-                session.add(row)
-                values = {"video": row.id, "at": now, "views": row.views, "likes": row.likes, "seeds": known}
-                session.execute(insert(ObservationRow).values(values).on_conflict_do_nothing())
+
+def put_trend(session: Session, origin: Origin, order: tuple[VideoId, ...], now: datetime) -> None:
+    """Write down an origin's trending order; its videos that are not in it have no place."""
+    before = {
+        VideoId(ident): rank
+        for ident, rank in session.exec(
+            select(VideoRow.id, VideoRow.trend_rank).where(
+                VideoRow.origin == origin, col(VideoRow.trend_rank).is_not(None)
+            )
+        )
+    }
+    session.exec(update(VideoRow).where(col(VideoRow.origin) == origin).values(trend_rank=None, trend_at=now))
+    for rank, video in enumerate(order, 1):
+        session.exec(
+            update(VideoRow).where(col(VideoRow.id) == video, col(VideoRow.origin) == origin).values(trend_rank=rank)
+        )
+    if before != dict(zip(order, range(1, len(order) + 1), strict=True)):
+        touched(session, "trend", origin)
+
+
+def trend_at(session: Session, origin: Origin) -> datetime | None:
+    """Return when an origin was last asked for its trending order."""
+    return session.exec(select(func.max(VideoRow.trend_at)).where(VideoRow.origin == origin)).one()

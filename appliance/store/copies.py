@@ -1,0 +1,289 @@
+"""Copies elsewhere: who says that they are there, and who proved it. This module has the noun.
+
+A row without a host is a count (a tracker's, or of peers met); one with a host says how its last challenge ended. What
+the origin and its list of mirrors say stands with the video; all of it together, as old as it is, makes ``Copies``.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
+
+from sqlalchemy.dialects.sqlite import insert
+from sqlmodel import Session, col, delete, select
+
+from appliance.domain.pin import PinState
+from appliance.domain.plan import Copies, CopyReport, CopySource, Observation, Verdict
+from appliance.domain.units import ChannelId, Origin, VideoId
+from appliance.domain.video import Upstream
+from appliance.store import observations, origins
+from appliance.store.columns import unpack
+from appliance.store.engine import touched
+from appliance.store.origins import OriginState
+from appliance.store.tables import CopyRow, DecisionRow, ListedRow, PinRow, VideoRow
+
+SEEN_TRUST = timedelta(hours=6)
+"""How long a count of a tracker's or of peers stands; after that it is unknown."""
+
+ORIGIN_TRUST = timedelta(days=2)
+"""How long an origin that answered, and its list of mirrors, stand."""
+
+DOWN_AFTER = timedelta(hours=6)
+"""An origin that has failed for so long is no copy until it answers; a shorter spell moves no number."""
+
+PROOF_TRUST = timedelta(days=14)
+"""How long a host that answered a challenge counts as verified, and one that failed it does not count."""
+
+LIAR_TRUST = timedelta(days=2)
+"""How long a peer that failed is taken off the count of peers: it may have left since."""
+
+OBSERVE_AT_MOST_EVERY = timedelta(minutes=20)
+_REWRITE_AFTER = timedelta(hours=1)
+_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Whole copies of one video that its torrents' trackers and peers show now; None is unknown."""
+
+    tracker: int | None
+    peers: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One row: a count, or the end of a challenge of ``host``."""
+
+    source: CopySource
+    host: str
+    count: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the catalogue says of a video's copies. ``mirrors`` are hosts, known as of ``detail_at``."""
+
+    upstream: Upstream
+    upstream_since: datetime
+    detail_at: datetime | None
+    mirrors: tuple[str, ...]
+    origin: OriginState
+
+
+def host_of(url: str) -> str:
+    """Return the host of an address, with its port where it names one."""
+    return urlsplit(url).netloc.rpartition("@")[2].lower()
+
+
+def mirror_hosts(packed: str, origin: str) -> tuple[str, ...]:
+    """Return the hosts of a packed list of mirrors, the origin's own left out."""
+    if packed == "[]":
+        return ()
+    hosts = dict.fromkeys(host_of(url) for url in unpack(tuple[str, ...], packed))
+    return tuple(host for host in hosts if host and host != origin)
+
+
+def summed(lines: Sequence[Line], shown: Shown, now: datetime) -> Copies:
+    """Return what all sources together come to. What is older than it is trusted counts as unknown."""
+    ended = {(line.source, line.host): line for line in lines if line.host and now - line.at < PROOF_TRUST}
+    failed = {key for key, line in ended.items() if not line.count}
+    origin = _origin(shown, ended, now)
+    counts = {
+        line.source: CopyReport(line.source, line.count, line.at)
+        for line in lines
+        if not line.host and now - line.at < SEEN_TRUST
+    }
+    reports = [counts[source] for source in (CopySource.TRACKER, CopySource.PEERS) if source in counts]
+    live = None
+    if reports:
+        liars = sum(source is CopySource.PEERS and now - ended[source, host].at < LIAR_TRUST for source, host in failed)
+        live = max(0, max(report.count for report in reports) - liars)
+    if shown.mirrors and shown.detail_at is not None and now - shown.detail_at < ORIGIN_TRUST:
+        good = sum((CopySource.MIRRORS, host) not in failed for host in shown.mirrors)
+        reports.append(CopyReport(CopySource.MIRRORS, good, shown.detail_at))
+        live = (live or 0) + good
+    if origin is not None:
+        reports.append(origin)
+        live = (live or 0) + origin.count
+    gone = origin is not None and not origin.count
+    proved = {host for (source, host), line in ended.items() if line.count and not (source == "origin" and gone)}
+    return Copies(live, len(proved), tuple(reports))
+
+
+def _origin(shown: Shown, ended: Mapping[tuple[CopySource, str], Line], now: datetime) -> CopyReport | None:
+    """Return whether the origin is a copy, None where it was not heard of for long."""
+    state = shown.origin
+    if shown.upstream in (Upstream.GONE, Upstream.HIDDEN):
+        return CopyReport(CopySource.ORIGIN, 0, shown.upstream_since)
+    if shown.upstream is not Upstream.PUBLISHED:
+        return None
+    if state.failing is not None and now - state.failing >= DOWN_AFTER:
+        return CopyReport(CopySource.ORIGIN, 0, state.failing)
+    wrong = next((line for (source, _), line in ended.items() if source is CopySource.ORIGIN and not line.count), None)
+    if wrong is not None:
+        return CopyReport(CopySource.ORIGIN, 0, wrong.at)
+    if state.last_ok is None or now - state.last_ok >= ORIGIN_TRUST:
+        return None
+    return CopyReport(CopySource.ORIGIN, 1, state.last_ok)
+
+
+# Reading
+
+
+def lines(session: Session, videos: Iterable[VideoId] | None = None) -> dict[VideoId, list[Line]]:
+    """Return the rows of these videos, or of all."""
+    query = select(CopyRow.video, CopyRow.source, CopyRow.host, CopyRow.count, CopyRow.at)  # type: ignore[call-overload]
+    found: dict[VideoId, list[Line]] = defaultdict(list)
+    ids = None if videos is None else list(videos)
+    for start in range(0, 1 if ids is None else len(ids), _AT_ONCE):
+        some = query if ids is None else query.where(col(CopyRow.video).in_(ids[start : start + _AT_ONCE]))
+        for video, source, host, count, at in session.exec(some):
+            found[VideoId(video)].append(Line(CopySource(source), host, count, at))
+    return found
+
+
+def shown(row: VideoRow, states: Mapping[Origin, OriginState]) -> Shown:
+    """Return what the catalogue says of one video's copies."""
+    return Shown(
+        Upstream.LIVE if row.is_live else Upstream(row.upstream),
+        row.upstream_since,
+        row.detail_at,
+        mirror_hosts(row.mirrors, row.origin),
+        states.get(Origin(row.origin), origins.UNHEARD),
+    )
+
+
+def of(session: Session, video: VideoId, now: datetime) -> Copies:
+    """Return the copies of one video."""
+    row = session.get(VideoRow, video)
+    if row is None:
+        return Copies()
+    return summed(lines(session, [video]).get(video, []), shown(row, origins.states(session)), now)
+
+
+# Writing
+
+
+def note_counted(session: Session, counted: Mapping[VideoId, Counted], now: datetime) -> None:
+    """Write down what trackers and peers show, and what that makes of each video's number of copies."""
+    states = origins.states(session)
+    ids = list(counted)
+    for start in range(0, len(ids), _AT_ONCE):
+        some = ids[start : start + _AT_ONCE]
+        known = lines(session, some)
+        for row in session.exec(select(VideoRow).where(col(VideoRow.id).in_(some))):
+            video = VideoId(row.id)
+            told = _put_counts(session, video, known.get(video, []), counted[video], now)
+            _put_number(session, row, summed(told, shown(row, states), now), now)
+            _observe(session, row, counted[video], now)
+
+
+def _put_counts(session: Session, video: VideoId, known: list[Line], counted: Counted, now: datetime) -> list[Line]:
+    """Write those counts that changed or grew old, and return all lines as they are then."""
+    told = {(line.source, line.host): line for line in known}
+    for source, count in ((CopySource.TRACKER, counted.tracker), (CopySource.PEERS, counted.peers)):
+        before = told.get((source, ""))
+        if count is None or (before and before.count == count and now - before.at < _REWRITE_AFTER):
+            continue
+        told[source, ""] = Line(source, "", count, now)
+        _put(session, video, told[source, ""])
+    return list(told.values())
+
+
+def _put(session: Session, video: VideoId, line: Line) -> None:
+    values = {"video": video, "source": line.source.value, "host": line.host, "count": line.count, "at": line.at}
+    statement = insert(CopyRow).values(values)
+    session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["video", "source", "host"],
+            set_={"count": statement.excluded["count"], "at": statement.excluded.at},
+        )
+    )
+
+
+def _put_number(session: Session, row: VideoRow, copies: Copies, now: datetime) -> None:
+    if copies.live != row.copies:
+        row.copies, row.copies_at = copies.live, now
+        session.add(row)
+        touched(session, "video", row.id)
+
+
+def _observe(session: Session, row: VideoRow, counted: Counted, now: datetime) -> None:
+    seeds = max((n for n in (counted.tracker, counted.peers) if n is not None), default=None)
+    if seeds is not None and (row.observed_at is None or now - row.observed_at >= OBSERVE_AT_MOST_EVERY):
+        row.observed_at = now
+        session.add(row)
+        observations.add(session, VideoId(row.id), Observation(now, row.views, row.likes, seeds))
+
+
+def note_answer(session: Session, video: VideoId, source: CopySource, host: str, now: datetime, *, right: bool) -> None:
+    """Write down how a challenge of one host ended."""
+    row = session.get(VideoRow, video)
+    if row is None:
+        return
+    states = origins.states(session)
+    before = lines(session, [video]).get(video, [])
+    line = Line(source, host, int(right), now)
+    after = [other for other in before if (other.source, other.host) != (source, host)] + [line]
+    _put(session, video, line)
+    had, has = (summed(them, shown(row, states), now) for them in (before, after))
+    _put_number(session, row, has, now)
+    if had.verified != has.verified:
+        touched(session, "copies", video)
+        touched(session, "video", video)
+
+
+def sweep(session: Session, now: datetime) -> None:
+    """Drop what is so old that it counts no more."""
+    session.exec(delete(CopyRow).where(col(CopyRow.host) == "", col(CopyRow.at) < now - 2 * SEEN_TRUST))
+    session.exec(delete(CopyRow).where(col(CopyRow.host) != "", col(CopyRow.at) < now - 2 * PROOF_TRUST))
+
+
+# What a survey looks at
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A video whose copies may matter. ``held``: pinned whole; else the plan would fetch it. ``tags`` are case-folded.
+
+    ``origin`` is empty where it no longer shows the video; ``mirrors`` are addresses.
+    """
+
+    video: VideoId
+    held: bool
+    channels: frozenset[ChannelId]
+    tags: frozenset[str]
+    copies: Copies
+    origin: str
+    mirrors: tuple[str, ...]
+    lines: tuple[Line, ...]
+
+
+def subjects(session: Session, now: datetime) -> tuple[Subject, ...]:
+    """Return all videos that are pinned whole and those the plan would fetch."""
+    held = set(session.exec(select(PinRow.video).where(PinRow.state == PinState.PINNED.value)))
+    wanted = set(session.exec(select(DecisionRow.video).where(DecisionRow.verdict == Verdict.PIN.value)))
+    listed: dict[str, set[ChannelId]] = defaultdict(set)
+    for channel, video in session.exec(select(ListedRow.channel, ListedRow.video)):
+        listed[video].add(ChannelId(channel))
+    ids, states, found = sorted(held | wanted), origins.states(session), []
+    told = lines(session, map(VideoId, ids))
+    for start in range(0, len(ids), _AT_ONCE):
+        for row in session.exec(select(VideoRow).where(col(VideoRow.id).in_(ids[start : start + _AT_ONCE]))):
+            video, says = VideoId(row.id), shown(row, states)
+            own = told.get(video, [])
+            found.append(
+                Subject(
+                    video=video,
+                    held=row.id in held,
+                    channels=frozenset(listed.get(row.id, ())),
+                    tags=frozenset(tag.casefold() for tag in unpack(tuple[str, ...], row.tags)),
+                    copies=summed(own, says, now),
+                    origin=row.origin if says.upstream is Upstream.PUBLISHED else "",
+                    mirrors=unpack(tuple[str, ...], row.mirrors),
+                    lines=tuple(own),
+                )
+            )
+    return tuple(found)
