@@ -17,7 +17,7 @@ import time
 from collections.abc import MutableMapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
-from socket import IPPROTO_TCP, TCP_NODELAY, socket
+from socket import AF_INET, AF_INET6, IPPROTO_TCP, TCP_NODELAY, socket
 from typing import Any, Protocol
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -194,8 +194,6 @@ class Wire:
         with contextlib.ExitStack() as undo:
             out = os.dup(theirs.fileno())
             undo.callback(os.close, out)
-            with socket(fileno=os.dup(out)) as same:  # or the end of a body waits for an acknowledgement (Nagle)
-                same.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
             shipment = Shipment(self, threads, out, os.dup(file))
             undo.pop_all()
         self.server.shipment = shipment
@@ -221,6 +219,14 @@ class WireProtocol(HttpToolsProtocol):
     """uvicorn's protocol, for ``Config(http=WireProtocol)``: each request without TLS has a ``Wire`` in its scope."""
 
     shipment: Shipment | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        theirs = transport.get_extra_info("socket")
+        if theirs is not None and theirs.family in (AF_INET, AF_INET6):
+            with socket(fileno=os.dup(theirs.fileno())) as same:
+                # Not every loop does it; the end of a body would then wait for an acknowledgement (Nagle).
+                same.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
