@@ -39,7 +39,7 @@ def refusal(rule: Rule, video: Candidate, now: datetime) -> Reason | None:
     if rule.max_lifetime is not None and now >= video.published_at + rule.max_lifetime:
         since = video.published_at + rule.max_lifetime
         facts: dict[str, str | int | float] = {"rule": rule.name, "days": days(rule.max_lifetime)}
-        return Reason(ReasonCode.TOO_OLD, {**facts, "since": rfc3339(since)})
+        return Reason(ReasonCode.TOO_OLD, {**facts, "age": days(now - video.published_at), "since": rfc3339(since)})
     return refused_by(rule.filters, rule.name, video, now)
 
 
