@@ -1,129 +1,233 @@
-"""Every rule's claim on every video it would like to keep, in the one order in which space is given out.
+"""Every rule's claims on the videos it would like to keep, ranked, and made comparable between rules.
 
 Within a rule the greater value goes first. Values of different rules have different units, so between rules a claim
-counts by its share of the rule's other candidates that it beats, times the rule's weight. What a rule already holds
-counts for ``HELD_BONUS`` of its value: a challenger must be clearly better, so that a near tie never swaps. The bonus
-touches only the pair (rule, video) that is held, and where a claim stands among the others depends on nothing else
-that is held: therefore a plan that was carried out is its own successor. This module makes and orders the claims.
+counts by its *worth per byte*: its value against the mean value of a byte of all the rule's candidates, times the
+rule's weight. An average byte of a rule is worth the rule's weight, the best are worth many times as much.
+
+None of that depends on what is held, so that a plan that was carried out finds the same claims again. What competes
+only because it is held (a paused rule's videos, ones that left their origin) is a claim that *sits*: it may stay, it
+is not chosen. This module makes the claims; ``fit`` gives out the space.
 """
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from array import array
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
-from appliance.domain.plan import Candidate, Reason, ReasonCode, Rule, World
-from appliance.domain.units import VideoId
-from policies.protect import holder
+from appliance.domain.pin import Wish
+from appliance.domain.plan import Candidate, Reason, ReasonCode, Rule, RuleKind, World
+from appliance.domain.units import ChannelId
+from appliance.domain.video import Upstream
+from policies.protect import bar, holder
 from policies.rules import in_scope, not_needed, refusal, size_refusal
 from policies.sizes import Choice, choice
-from policies.worth import value
+from policies.worth import BUILT_IN, Ranking, safe_value
 
-HELD_BONUS = 1.2
+LAST_N = 10
+"""How many of each channel *last N per channel* keeps where its rule does not say."""
 
-Choices = dict[tuple[VideoId, int | None, bool], Choice | None]
-"""What was chosen of a video at a height (or the smallest), remembered: rules often ask for the same."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A rule's wish for one video. ``rank`` counts from 1 among the ``of`` claims of ``rule``, by what it is worth."""
-
-    rule: Rule
-    video: Candidate
-    choice: Choice
-    value: float
-    held: bool
-    rank: int
-    of: int
+Facts = dict[str, str | int | float]
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """Claims in the order of giving out, and why rules refused videos in their scope."""
+    """One rule's claims, best first: parallel lists, because there may be a million.
 
-    ordered: tuple[Claim, ...]
-    refusals: Mapping[VideoId, tuple[Reason, ...]]
+    ``videos`` are places in the world's sorted videos, ``keys`` the worth per byte, ``ranks`` the place in the lists
+    plus 1 by video (0: no claim). ``sits`` are the videos that compete only because they are held.
+    """
+
+    rule: Rule
+    videos: list[int]
+    values: list[float]
+    keys: list[float]
+    choices: list[Choice]
+    sizes: list[int]
+    ranks: "array[int]"
+    sits: frozenset[int]
+    beyond: frozenset[int]
+    """Videos that are not among the last N of their channel."""
+
+    def at(self, video: int) -> int | None:
+        """Return the place in the lists of the rule's claim on a video, or None."""
+        return self.ranks[video] - 1 if self.ranks[video] else None
+
+
+@dataclass(slots=True)
+class Desk:
+    """What is looked up again and again while claims are made: ``videos`` are the world's, sorted by id."""
+
+    world: World
+    videos: tuple[Candidate, ...]
+    rules: tuple[Rule, ...]
+    now: datetime
+    kinds: Mapping[str, Ranking]
+    newest: list[int] = field(default_factory=list)
+    open: list[bool] = field(default_factory=list)
+    choices: dict[tuple[int | None, bool], list[Choice | None]] = field(default_factory=dict)
+    values: dict[tuple[str, timedelta | None], list[float | None]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        published = [video.published_at.timestamp() for video in self.videos]
+        self.newest = sorted(range(len(published)), key=published.__getitem__, reverse=True)
+        self.open = [v.wish in (None, Wish.LET_GO) and bar(v) is None for v in self.videos]
+
+    def chooser(self, rule: Rule) -> Callable[[int], Choice | None]:
+        """Return what says, of a video's place, what the rule would keep of it; remembered for rules that ask alike."""
+        asked = (rule.max_height, rule.smallest)
+        known = self.choices.setdefault(asked, [_UNASKED] * len(self.videos))
+        bitrates = self.world.bitrates
+
+        def found(at: int) -> Choice | None:
+            made = known[at]
+            if made is _UNASKED:
+                made = known[at] = choice(self.videos[at], rule.max_height, bitrates, smallest=rule.smallest)
+            return made
+
+        return found
+
+    def valuer(self, rule: Rule) -> Callable[[int], float]:
+        """Return what says what a byte of a video, by its place, is worth to the rule."""
+        ranking = self.kinds.get(rule.kind, _worthless)
+        if ranking is not BUILT_IN.get(rule.kind):
+            return lambda at: safe_value(ranking, rule, self.videos[at], self.now)
+        known = self.values.setdefault((str(rule.kind), rule.half_life), [None] * len(self.videos))
+
+        def found(at: int) -> float:
+            made = known[at]
+            if made is None:
+                made = known[at] = safe_value(ranking, rule, self.videos[at], self.now)
+            return made
+
+        return found
+
+    def held_by(self, rule: Rule, video: Candidate) -> bool:
+        """Say whether what is held counts as held by this rule: it pays for it, or nobody does who would claim it."""
+        if video.held is None:
+            return False
+        payer = holder(video, self.rules)
+        if payer is None or payer.id == rule.id:
+            return True
+        return not in_scope(payer, video) or refusal(payer, video, self.now) is not None
+
+
+_UNASKED = Choice((), -1)  # type: ignore[arg-type]
+
+
+def _worthless(_: Rule, __: Candidate, ___: datetime) -> float:
+    return 0.0
+
+
+def home(rule: Rule, video: Candidate) -> ChannelId:
+    """Return the channel whose share of the rule's budget a video takes: one, also where several list it."""
+    within = video.channels if rule.channels is None else video.channels & rule.channels
+    return min(within or video.channels, default=ChannelId(""))
 
 
 @dataclass(slots=True)
 class _Draft:
-    video: Candidate
-    choice: Choice
-    value: float
-    held: bool
+    """A rule's claims as they are gathered, newest first."""
 
-    @property
-    def boosted(self) -> float:
-        return self.value * HELD_BONUS if self.held else self.value
-
-
-def claims(world: World, eligible: frozenset[VideoId], rules: tuple[Rule, ...], now: datetime) -> Claims:
-    """Return what the rules (heaviest first) claim of the eligible videos.
-
-    The others are counted where a claim is compared with all of its rule's candidates, so that the comparison does
-    not change with what is held.
-    """
-    refusals: dict[VideoId, tuple[Reason, ...]] = {}
-    keyed: list[tuple[tuple[float, ...], Claim]] = []
-    choices: Choices = {}
-    for priority, rule in enumerate(rules):
-        spread: list[float] = []
-        drafts: list[_Draft] = []
-        for video in world.videos:
-            if not in_scope(rule, video):
-                continue
-            draft = _draft(world, video, rule, rules, now, choices)
-            if isinstance(draft, Reason):
-                refusals[video.id] = (*refusals.get(video.id, ()), draft)
-                continue
-            spread.append(draft.value)
-            needless = not_needed(rule, video)
-            if needless is not None:
-                refusals[video.id] = (*refusals.get(video.id, ()), needless)
-                continue
-            if video.id in eligible and (draft.held or not rule.paused):
-                drafts.append(draft)
-        spread.sort()
-        drafts.sort(key=_best_first)
-        for rank, draft in enumerate(drafts, 1):
-            claim = Claim(rule, draft.video, draft.choice, draft.value, draft.held, rank, len(drafts))
-            beaten = (bisect_left(spread, draft.boosted) + bisect_right(spread, draft.boosted)) / (2 * len(spread))
-            keyed.append(((-rule.weight * beaten, float(priority), float(rank)), claim))
-    keyed.sort(key=lambda entry: entry[0])
-    return Claims(tuple(claim for _, claim in keyed), refusals)
+    videos: list[int] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+    choices: list[Choice] = field(default_factory=list)
+    sits: set[int] = field(default_factory=set)
+    beyond: set[int] = field(default_factory=set)
+    mass: float = 0.0
+    total: int = 0
 
 
-def _best_first(draft: _Draft) -> tuple[float, bool, float, VideoId]:
-    return -draft.boosted, not draft.held, -draft.video.published_at.timestamp(), draft.video.id
+def claims(desk: Desk, rule: Rule) -> Claims:
+    """Return what the rule claims of the videos that no one barred."""
+    draft = _gathered(desk, rule)
+    mean = draft.mass / draft.total if draft.total else 0.0
+    scale = rule.weight / mean if mean > 0 else rule.weight
+    order = sorted(range(len(draft.videos)), key=draft.values.__getitem__, reverse=True)
+    videos = [draft.videos[n] for n in order]
+    values = [draft.values[n] for n in order]
+    choices = [draft.choices[n] for n in order]
+    ranks = array("l", bytes(array("l").itemsize * len(desk.videos)))
+    for place, video in enumerate(videos, 1):
+        ranks[video] = place
+    return Claims(
+        rule=rule,
+        videos=videos,
+        values=values,
+        keys=[value * scale for value in values],
+        choices=choices,
+        sizes=[int(wanted.size) for wanted in choices],
+        ranks=ranks,
+        sits=frozenset(draft.sits),
+        beyond=frozenset(draft.beyond),
+    )
 
 
-def _draft(
-    world: World, video: Candidate, rule: Rule, rules: tuple[Rule, ...], now: datetime, choices: Choices
-) -> _Draft | Reason:
-    """Return what the rule would have of a video in its scope, or why it would not."""
-    refused = refusal(rule, video, now)
+def _gathered(desk: Desk, rule: Rule) -> _Draft:
+    draft, left = _Draft(), _Countdown(rule)
+    wanted_of, value_of, now = desk.chooser(rule), desk.valuer(rule), desk.now
+    counts = rule.kind == RuleKind.LAST_N
+    everywhere = rule.channels is None and rule.tags is None
+    for at in desk.newest:
+        video = desk.videos[at]
+        if not desk.open[at] or not (everywhere or in_scope(rule, video)) or refusal(rule, video, now) is not None:
+            continue
+        wanted = wanted_of(at)
+        if wanted is None or size_refusal(rule, wanted.size, estimated=wanted.estimated) is not None:
+            continue
+        sits = video.upstream is not Upstream.PUBLISHED or (rule.keep_below is not None and _enough(rule, video))
+        value = value_of(at)
+        if not sits:
+            draft.mass += value * wanted.size
+            draft.total += wanted.size
+        if counts and not left.admits(video, counted=not sits):
+            draft.beyond.add(at)
+        elif sits or rule.paused:
+            if desk.held_by(rule, video) and not_needed(rule, video) is None:
+                draft.sits.add(at)
+                _add(draft, at, value, wanted)
+        else:
+            _add(draft, at, value, wanted)
+    return draft
+
+
+def _add(draft: _Draft, at: int, value: float, wanted: Choice) -> None:
+    draft.videos.append(at)
+    draft.values.append(value)
+    draft.choices.append(wanted)
+
+
+def _enough(rule: Rule, video: Candidate) -> bool:
+    """Say whether a video that is not held would not be needed."""
+    return rule.keep_below is not None and video.copies.verified >= rule.keep_below
+
+
+@dataclass(slots=True)
+class _Countdown:
+    """Counts the newest of each channel to the rule's N."""
+
+    rule: Rule
+    seen: dict[ChannelId, int] = field(default_factory=dict)
+
+    def admits(self, video: Candidate, *, counted: bool) -> bool:
+        channel = home(self.rule, video)
+        before = self.seen.get(channel, 0)
+        if counted:
+            self.seen[channel] = before + 1
+        return before < (LAST_N if self.rule.per_channel is None else self.rule.per_channel)
+
+
+def refusal_of(desk: Desk, mine: Claims, at: int) -> Reason | None:
+    """Return why a rule has no claim on a video in its scope; None where it is out of scope or is claimed."""
+    video, rule = desk.videos[at], mine.rule
+    if not in_scope(rule, video) or mine.ranks[at]:
+        return None
+    if at in mine.beyond:
+        many = LAST_N if rule.per_channel is None else rule.per_channel
+        return Reason(ReasonCode.ENOUGH, {"rule": rule.name, "most": many, "each": "channel", "last": 1})
+    refused = refusal(rule, video, desk.now) or not_needed(rule, video)
     if refused is not None:
         return refused
-    asked = (video.id, rule.max_height, rule.smallest)
-    if asked not in choices:
-        choices[asked] = choice(video, rule.max_height, world.bitrates, smallest=rule.smallest)
-    wanted = choices[asked]
+    wanted = desk.chooser(rule)(at)
     if wanted is None:
         return Reason(ReasonCode.NO_RENDITION, {"rule": rule.name, "max_height": rule.max_height or 0})
-    refused = size_refusal(rule, wanted.size, estimated=wanted.estimated)
-    if refused is not None:
-        return refused
-    return _Draft(video, wanted, value(rule, video, now), _held_by(rule, video, rules, now))
-
-
-def _held_by(rule: Rule, video: Candidate, rules: tuple[Rule, ...], now: datetime) -> bool:
-    """Say whether what is held counts as held by this rule: it pays for it, or nobody does who would claim it."""
-    if video.held is None:
-        return False
-    payer = holder(video, rules)
-    if payer is None or payer.id == rule.id:
-        return True
-    if not in_scope(payer, video) or not_needed(payer, video) is not None:
-        return True
-    return refusal(payer, video, now) is not None
+    return size_refusal(rule, wanted.size, estimated=wanted.estimated)

@@ -1,11 +1,13 @@
 """Reasons as sentences that a person would say: this module writes them, from the numbers a reason carries."""
 
-from collections.abc import Callable, Mapping
-from datetime import date, datetime
+from collections.abc import Callable
 
 from appliance.domain.plan import Decision, Reason, ReasonCode, RuleKind, Verdict
+from policies.changes import would_help
+from policies.filter_words import filtered
+from policies.wording import Facts, counted, human_date, human_size, human_span, plain, rule_of, whole
 
-Facts = Mapping[str, str | int | float]
+__all__ = ["explain", "human_date", "human_size", "human_span", "sentence", "verdict_word"]
 
 _WORDS = {
     Verdict.KEEP: "kept",
@@ -13,10 +15,6 @@ _WORDS = {
     Verdict.RELEASE: "going",
     Verdict.LEAVE: "skipped",
 }
-_UNITS = (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
-_MONTHS = (
-    "January February March April May June July August September October November December".split()  # noqa: SIM905
-)
 
 
 def verdict_word(verdict: Verdict) -> str:
@@ -34,64 +32,18 @@ def sentence(reason: Reason) -> str:
     return _SENTENCES[reason.code](reason.facts)
 
 
-def human_size(count: float) -> str:
-    """Return bytes in the largest decimal unit that leaves at least 1, as disks are sold: ``1.2 GB``."""
-    size = max(0.0, float(count))
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < (1000 if unit == "bytes" else 999.5):
-            return f"{size:.0f} {unit}" if unit == "bytes" or size >= 9.95 else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.0f} TB" if size >= 9.95 else f"{size:.1f} TB"
-
-
-def human_date(text: str | float) -> str:
-    """Return an RFC 3339 time or ISO date as ``3 March 2026``; what is neither, as it is."""
-    try:
-        day = date.fromisoformat(str(text)) if len(str(text)) == 10 else datetime.fromisoformat(str(text)).date()
-    except ValueError:
-        return str(text)
-    return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
-
-
-def human_span(seconds: float) -> str:
-    """Return a length of time in its largest whole unit, one decimal below ten: ``45 minutes``, ``1.5 days``."""
-    unit, length = next(((name, size) for name, size in _UNITS if seconds >= size), ("second", 1))
-    number = seconds / length
-    text = f"{number:,.0f}" if number >= 10 else f"{number:.1f}".removesuffix(".0")
-    return _count(text, unit, f"{unit}s")
-
-
-def _rule(facts: Facts) -> str:
-    return f"“{facts['rule']}”" if "rule" in facts else "The rule"
-
-
-def _whole(facts: Facts, name: str) -> str:
-    return f"{round(float(facts.get(name, 0))):,}"
-
-
-def _plain(number: float) -> str:
-    """Return a number to three digits, without an exponent: ``0.25``, ``12``, ``1,234``."""
-    if number >= 100:
-        return f"{number:,.0f}"
-    return f"{number:.3g}" if number >= 0.01 or number == 0 else "less than 0.01"
-
-
-def _count(number: str, one: str, many: str) -> str:
-    return f"{number} {one if number == '1' else many}"
-
-
 def _chosen(facts: Facts) -> str:
-    place = f"{_rule(facts)} has it as number {_whole(facts, 'rank')} of {_whole(facts, 'of')}"
+    place = f"{rule_of(facts)} has it as number {whole(facts, 'rank')} of {whole(facts, 'of')}"
     match facts.get("kind"):
         case RuleKind.RECENT:
             return f"{place}: published on {human_date(facts.get('published', '?'))}."
         case RuleKind.MOST_VIEWED:
-            return f"{place}: {_count(_whole(facts, 'views'), 'view', 'views')} so far."
+            return f"{place}: {counted(whole(facts, 'views'), 'view', 'views')} so far."
         case RuleKind.TRENDING:
-            rate = _plain(float(facts.get("value", 0)))
-            return f"{place}: about {_count(rate, 'view', 'views')} a day now."
+            rate = plain(float(facts.get("value", 0)))
+            return f"{place}: about {counted(rate, 'view', 'views')} a day now."
         case RuleKind.EVERYTHING:
-            return f"{_rule(facts)} keeps every video that it looks at."
+            return f"{rule_of(facts)} keeps every video that it looks at."
         case RuleKind.LAST_N:
             return f"{place}: one of the last of its channel, published on {human_date(facts.get('published', '?'))}."
         case _:
@@ -100,7 +52,7 @@ def _chosen(facts: Facts) -> str:
 
 def _outranked(facts: Facts) -> str:
     return (
-        f"{_rule(facts)} has it as number {_whole(facts, 'rank')} of {_whole(facts, 'of')}, and better ones leave no "
+        f"{rule_of(facts)} has it as number {whole(facts, 'rank')} of {whole(facts, 'of')}, and better ones leave no "
         f"room for its {_size(facts)} in the {_size(facts, 'budget')} that the rule may use."
     )
 
@@ -110,71 +62,21 @@ def _size(facts: Facts, name: str = "bytes") -> str:
 
 
 def _too_old(facts: Facts) -> str:
-    limit = _plain(float(facts.get("days", 0)))
+    limit = plain(float(facts.get("days", 0)))
     since = human_date(facts.get("since", "?"))
-    return f"{_rule(facts)} lets videos go {_count(limit, 'day', 'days')} after they are published: here on {since}."
+    return f"{rule_of(facts)} lets videos go {counted(limit, 'day', 'days')} after they are published: here on {since}."
 
 
 def _too_few_views(facts: Facts) -> str:
-    wanted = _count(_whole(facts, "min_views"), "view", "views")
-    return f"{_rule(facts)} asks for at least {wanted}, and it has {_whole(facts, 'views')}."
-
-
-def _filtered(facts: Facts) -> str:
-    rule, name, found = _rule(facts), str(facts.get("filter", "")), facts.get("found", "")
-    match name:
-        case "include":
-            return f"{rule} wants {facts.get('wanted', 'something else')} in the title, which this one has not."
-        case "exclude":
-            return f"{rule} leaves out titles with “{found}”, as this one has."
-        case "nsfw":
-            return f"{rule} takes {'only' if facts.get('wanted') else 'no'} videos marked as sensitive."
-        case "languages" | "categories" | "tags":
-            return _labelled(rule, name, str(facts.get("wanted", "?")), str(found))
-        case "min_age":
-            age, least = _span(facts, "found"), _span(facts, "limit")
-            return f"{rule} waits until a video is {least} old, and it is {age} old."
-        case _:
-            return _measured(rule, name, facts)
-
-
-_LABELS = {"languages": ("language", "in"), "categories": ("category", "under"), "tags": ("tag", "tagged")}
-
-
-def _labelled(rule: str, name: str, wanted: str, found: str) -> str:
-    label, preposition = _LABELS[name]
-    have = f"this one is {preposition} {found}" if found else f"of this one no {label} is known"
-    return f"{rule} takes only videos {preposition} {wanted}, and {have}."
-
-
-def _measured(rule: str, name: str, facts: Facts) -> str:
-    bound, _, what = name.partition("_")
-    most = "at most" if bound == "max" else "at least"
-    limit, found = float(facts.get("limit", 0)), float(facts.get("found", 0))
-    match what:
-        case "age":
-            age, limit_age = _span(facts, "found"), _span(facts, "limit")
-            return f"{rule} takes videos that are {most} {limit_age} old, and it is {age} old."
-        case "duration":
-            return f"{rule} takes videos of {most} {_span(facts, 'limit')}, and it lasts {_span(facts, 'found')}."
-        case "size":
-            about = "about " if facts.get("estimated") else ""
-            return f"{rule} takes videos of {most} {human_size(limit)}, and it has {about}{human_size(found)}."
-        case "views":
-            return f"{rule} takes videos of {most} {_count(f'{limit:,.0f}', 'view', 'views')}, and it has {found:,.0f}."
-        case _:
-            return f"{rule} has a filter that it does not pass."
-
-
-def _span(facts: Facts, name: str) -> str:
-    return human_span(float(facts.get(name, 0)))
+    wanted = counted(whole(facts, "min_views"), "view", "views")
+    return f"{rule_of(facts)} asks for at least {wanted}, and it has {whole(facts, 'views')}."
 
 
 def _not_needed(facts: Facts) -> str:
-    wanted, found = _whole(facts, "keep_below"), _whole(facts, "copies")
+    wanted, found = whole(facts, "keep_below"), whole(facts, "copies")
     most = f"fewer than {wanted} checked copies are" if wanted != "1" else "no checked copy is"
     now = f"there {'is' if found == '1' else 'are'} {found}"
-    return f"{_rule(facts)} keeps a video only while {most} elsewhere, and {now}."
+    return f"{rule_of(facts)} keeps a video only while {most} elsewhere, and {now}."
 
 
 def _last_copy(facts: Facts) -> str:
@@ -196,7 +98,7 @@ def _gone_kept(facts: Facts) -> str:
 def _no_rendition(facts: Facts) -> str:
     height = facts.get("max_height", 0)
     if height:
-        return f"{_rule(facts)} wants at most {height}p, and its origin has it in nothing that small."
+        return f"{rule_of(facts)} wants at most {height}p, and its origin has it in nothing that small."
     return "Its origin offers no file that could be kept."
 
 
@@ -207,23 +109,64 @@ def _no_space(facts: Facts) -> str:
     )
 
 
+def _channel_full(facts: Facts) -> str:
+    return (
+        f"{rule_of(facts)} may use {_size(facts, 'budget')} for each channel, and better ones of its channel fill that."
+    )
+
+
+def _enough(facts: Facts) -> str:
+    what = "newest" if facts.get("last") else "best"
+    many = whole(facts, "most")
+    where = " of each channel" if facts.get("each") == "channel" else ""
+    return f"{rule_of(facts)} keeps only the {many} {what}{where}, and it is not one of them."
+
+
+def _near_tie(facts: Facts) -> str:
+    return (
+        f"{rule_of(facts)} has it as number {whole(facts, 'rank')} of {whole(facts, 'of')}, but it is not so much "
+        "better than what is kept already that fetching it would pay."
+    )
+
+
+def _no_data(facts: Facts) -> str:
+    until = f" until {human_date(facts['until'])}" if "until" in facts else ""
+    return f"It takes {_size(facts)} to fetch, and {_size(facts, 'left')} may still be fetched{until}."
+
+
+def _last_copy_over(facts: Facts) -> str:
+    whose = f"the budget of {rule_of(facts)}" if "rule" in facts else "the room there is"
+    return f"It passes {whose} by staying, so you are asked whether it may go."
+
+
+def _needs_budget(facts: Facts) -> str:
+    what = "for its channel" if facts.get("channel") else "to use"
+    return f"It would be kept if {rule_of(facts)} had {_size(facts, 'more')} more {what}."
+
+
+def _needs_data(facts: Facts) -> str:
+    if "until" in facts:
+        return f"It can be fetched from {human_date(facts['until'])} on."
+    return "It can be fetched when the download budget allows it."
+
+
 _SENTENCES: dict[ReasonCode, Callable[[Facts], str]] = {
     ReasonCode.HAND_PIN: lambda _: "You pinned it by hand.",
     ReasonCode.NEVER: lambda _: "You said that it should never be kept.",
     ReasonCode.CHOSEN: _chosen,
     ReasonCode.MIN_LIFETIME: lambda facts: (
-        f"It stays until {human_date(facts.get('until', '?'))}, the shortest time that {_rule(facts)} keeps a video."
+        f"It stays until {human_date(facts.get('until', '?'))}, the shortest time that {rule_of(facts)} keeps a video."
     ),
     ReasonCode.WATCHED_NOW: lambda _: "Someone is watching it now.",
     ReasonCode.OUTRANKED: _outranked,
     ReasonCode.TOO_LARGE: lambda facts: (
-        f"It takes {_size(facts)}, more than the {_size(facts, 'budget')} that {_rule(facts)} may use altogether."
+        f"It takes {_size(facts)}, more than the {_size(facts, 'budget')} that {rule_of(facts)} may use altogether."
     ),
     ReasonCode.NO_SPACE: _no_space,
     ReasonCode.NO_RULE: lambda _: "No rule asks for it.",
     ReasonCode.TOO_OLD: _too_old,
     ReasonCode.TOO_FEW_VIEWS: _too_few_views,
-    ReasonCode.FILTERED: _filtered,
+    ReasonCode.FILTERED: filtered,
     ReasonCode.NOT_NEEDED: _not_needed,
     ReasonCode.LIVE: lambda _: "It is a live stream, and those are left alone for now.",
     ReasonCode.PROCESSING: lambda _: "Its origin is still preparing it.",
@@ -238,4 +181,19 @@ _SENTENCES: dict[ReasonCode, Callable[[Facts], str]] = {
     ),
     ReasonCode.NO_RENDITION: _no_rendition,
     ReasonCode.ESTIMATED: lambda _: "Its size is an estimate, because its origin was not asked for details yet.",
+    ReasonCode.CHANNEL_FULL: _channel_full,
+    ReasonCode.ENOUGH: _enough,
+    ReasonCode.NEAR_TIE: _near_tie,
+    ReasonCode.NO_DATA: _no_data,
+    ReasonCode.ALSO: lambda facts: (
+        f"{rule_of(facts)} wants it too: it is kept once, and “{facts.get('payer', 'another rule')}” pays."
+    ),
+    ReasonCode.LAST_COPY_OVER: _last_copy_over,
+    ReasonCode.NEEDS_BUDGET: _needs_budget,
+    ReasonCode.NEEDS_RULE: lambda facts: f"It could be kept if {would_help(facts)}.",
+    ReasonCode.NEEDS_SPACE: lambda facts: f"It would be kept if {_size(facts, 'more')} more were free.",
+    ReasonCode.NEEDS_DATA: _needs_data,
+    ReasonCode.NEEDS_LEAD: lambda facts: (
+        f"It would be kept if it were better by more than {whole(facts, 'margin')} % than what {rule_of(facts)} keeps."
+    ),
 }

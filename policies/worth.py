@@ -4,38 +4,57 @@ A rule ranks by *value*, which is worth per byte: keeping a video is worth value
 budget is found best value first, and for popularity it says what is meant: the share of viewers' bytes that are held.
 
 everything    1, whatever the video
-recent        1 / (1 + age in days)
+recent        1 / (1 + age in days); *last N per channel* likewise, and ``claims`` counts to N
 most viewed   views, all time
 trending      views a day, now: an exponentially decayed rate, see ``trend``
+rare first    1 / (1 + copies elsewhere), see ``rarity``
 
-This module computes them; comparing rules with one another is done by rank, in ``claims``.
+Further kinds come as functions of the same form; one that raises, or answers what is no number from 0 up, counts as 0.
+This module computes values; comparing rules with one another is done in ``claims``.
 """
 
 import math
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
-from appliance.domain.plan import Candidate, Observation, Rule, RuleKind
+from appliance.domain.plan import Candidate, Copies, Observation, Rule, RuleKind
 
-HALF_LIFE = timedelta(days=3)
-PRIOR_WEIGHT = 0.5
-"""The exposure, in days, that the lifetime average counts for when few observations are there."""
+Ranking = Callable[[Rule, Candidate, datetime], float]
+"""A rule kind: the worth of one byte of the video to the rule, at least 0, the same for the same arguments."""
+
+HALF_LIFE = timedelta(days=2)
+PRIOR_WEIGHT = 0.2
+"""The exposure, in days, that the prior counts for beside what was observed."""
+PRIOR_AGE = 0.5
+"""Days added to a video's age where views over its life become a rate: one of an hour has no rate of its own yet."""
+AGEING = 1.0
+"""How steeply a rate falls with age: between ``t1`` and ``t2`` days by ``((t1 + 2) / (t2 + 2)) ** AGEING``."""
+AGEING_FROM = 2.0
+TREND_PULL = 2.0
+"""How much the first in an origin's own trending list has its prior raised; the next by half, a third and so on."""
+
+UNKNOWN_COPIES = 1.5
+"""Unknown is not zero: worth less than the rescue of a single copy, more than what is known to have two."""
+UNVERIFIED = 0.75
+"""What a copy that somebody only claims counts for, where one that answered a challenge counts 1."""
 
 _DAY = 86_400.0
 
 
+def safe_value(ranking: Ranking, rule: Rule, video: Candidate, now: datetime) -> float:
+    """Return the value a ranking gives; 0 where it fails or answers what is no finite number from 0 up."""
+    try:
+        found = float(ranking(rule, video, now))
+    except Exception:  # noqa: BLE001 - a further kind's fault costs its own rule its ranking, never the plan
+        return 0.0
+    return found if 0.0 <= found < math.inf else 0.0
+
+
 def value(rule: Rule, video: Candidate, now: datetime) -> float:
-    """Return the worth of one byte of the video to the rule: at least 0, in the unit of the rule's kind."""
-    match rule.kind:
-        case RuleKind.EVERYTHING:
-            return 1.0
-        case RuleKind.RECENT:
-            return 1.0 / (1.0 + age_days(video, now))
-        case RuleKind.MOST_VIEWED:
-            return float(max(0, video.views))
-        case RuleKind.TRENDING:
-            return trend(video, now)
-        case _:
-            return 0.0
+    """Return the worth of one byte of the video to a rule of a built-in kind; 0 for any other kind."""
+    ranking = BUILT_IN.get(rule.kind)
+    return 0.0 if ranking is None else safe_value(ranking, rule, video, now)
 
 
 def age_days(video: Candidate, now: datetime) -> float:
@@ -43,43 +62,96 @@ def age_days(video: Candidate, now: datetime) -> float:
     return max(0.0, (now - video.published_at).total_seconds() / _DAY)
 
 
-def trend(video: Candidate, now: datetime) -> float:
+def rarity(copies: Copies) -> float:
+    """Return 1 / (1 + copies elsewhere): 1 for none, falling with each.
+
+    A verified copy counts 1 and one that is only claimed ``UNVERIFIED``; an unknown number counts ``UNKNOWN_COPIES``,
+    or as many as were verified where that is more.
+    """
+    verified = max(0, copies.verified)
+    if copies.live is None:
+        return 1.0 / (1.0 + max(UNKNOWN_COPIES, float(verified)))
+    return 1.0 / (1.0 + verified + UNVERIFIED * max(0, copies.live - verified))
+
+
+def trend(video: Candidate, now: datetime, half_life: timedelta | None = None) -> float:
     """Return an estimate of the video's present views a day.
 
     New views between two observations are taken as spread evenly, and every moment of the past weighs
-    ``2 ** (-age / HALF_LIFE)``. With D_i new views over the interval i, of length T_i and decayed length
-    E_i = ∫ weight dt:
+    ``2 ** (-age / half_life)``. With D_i new views over the interval i, of length T_i and decayed length
+    E_i = ∫ weight dt, and with A the video's ageing over the time observed (the decayed mean of how much higher its
+    rate was then than now, by the power law ``AGEING`` that views of a video follow in its first weeks):
 
-        rate = (Σ D_i · E_i / T_i + PRIOR_WEIGHT · r0) / (Σ E_i + PRIOR_WEIGHT)
+        rate = (Σ D_i · E_i / T_i + PRIOR_WEIGHT · r0) / (A · Σ E_i + PRIOR_WEIGHT)
 
-    which is the maximum-likelihood rate of a Poisson process under exponential forgetting, with a Gamma prior whose
-    mean r0 is the lifetime average, views / (age + 1 day). So a video never observed twice has that average, and
-    evidence takes over within a day. New views are counted above the highest number seen so far: a counter that goes
-    back, or back and forth, makes nobody trend.
+    which is the posterior mean of the rate of a Poisson process under exponential forgetting whose intensity falls as
+    the power law says, with a Gamma(PRIOR_WEIGHT · r0, PRIOR_WEIGHT) prior (Gelman et al., Bayesian Data Analysis,
+    ch. 2.6; forgetting as in West and Harrison, Bayesian Forecasting and Dynamic Models, ch. 10.8; the power law as
+    Cha et al., I Tube, You Tube, Everybody Tubes, IMC 2007 and Szabo and Huberman, CACM 53(8), 2010 measure it). The
+    prior's mean r0 is the lifetime average, views / (age + PRIOR_AGE), brought to the present by the same ageing and
+    raised by ``1 + TREND_PULL / rank`` where the origin's own trending list has the video. So a video never observed
+    twice has that, and evidence takes over within hours. New views are counted above the highest number seen so far:
+    a counter that goes back, or back and forth, makes nobody trend. More views seen never lower the rate.
     """
-    prior = max(0, video.views) / (age_days(video, now) + 1.0)
-    gained, exposed = _decayed(video.history, now)
+    age = age_days(video, now)
+    life = HALF_LIFE if half_life is None or half_life <= timedelta(0) else half_life
+    pull = 1.0 if video.trend_rank is None else 1.0 + TREND_PULL / max(1, video.trend_rank)
+    prior = pull * max(0, video.views) / (age + PRIOR_AGE) / _ageing(0.0, age)
+    if len(video.history) < 2:
+        return prior
+    gained, exposed = _decayed(video.history, now, age, life.total_seconds() / _DAY)
     return (gained + PRIOR_WEIGHT * prior) / (exposed + PRIOR_WEIGHT)
 
 
-def _decayed(history: tuple[Observation, ...], now: datetime) -> tuple[float, float]:
-    """Return decayed new views and decayed days of observation. Intervals in the future or of no length count 0."""
-    if len(history) < 2:
-        return 0.0, 0.0
-    rate = math.log(2) / (HALF_LIFE.total_seconds() / _DAY)
-    ordered = sorted(history, key=lambda seen: seen.at)
+def _ageing(then: float, now: float) -> float:
+    """Return how much higher than at age ``now`` the mean rate is between the ages ``then`` and ``now``, in days."""
+    past, present = then + AGEING_FROM, now + AGEING_FROM
+    if present - past < 1e-6:
+        return 1.0
+    return math.log(present / past) * present / (present - past)
+
+
+def _decayed(history: tuple[Observation, ...], now: datetime, age: float, life: float) -> tuple[float, float]:
+    """Return decayed new views, and decayed days of observation each times its ageing.
+
+    Intervals in the future or of no length count 0.
+    """
+    rate = math.log(2) / life
+    ordered = sorted(history, key=_when)
     gained = exposed = 0.0
     peak, before = ordered[0].views, (ordered[0].at - now).total_seconds() / _DAY
     remembered = math.exp(rate * min(0.0, before))
+    present = age + AGEING_FROM
     for seen in ordered[1:]:
         at = (seen.at - now).total_seconds() / _DAY
         if at > 0:
             break
         memory = math.exp(rate * at)
-        new, peak = max(0, seen.views - peak), max(peak, seen.views)
+        views = seen.views
         if at > before:
             decayed = (memory - remembered) / rate
-            gained += new * decayed / (at - before)
-            exposed += decayed
+            # The rate in the middle of the interval against now's; an interval before its publication is taken as it.
+            exposed += decayed * present / max(AGEING_FROM, present + (at + before) / 2)
+            if views > peak:
+                gained += (views - peak) * decayed / (at - before)
+        if views > peak:
+            peak = views
         before, remembered = at, memory
     return gained, exposed
+
+
+def _when(seen: Observation) -> datetime:
+    return seen.at
+
+
+BUILT_IN: Mapping[str, Ranking] = MappingProxyType(
+    {
+        RuleKind.EVERYTHING.value: lambda _, __, ___: 1.0,
+        RuleKind.RECENT.value: lambda _, video, now: 1.0 / (1.0 + age_days(video, now)),
+        RuleKind.LAST_N.value: lambda _, video, now: 1.0 / (1.0 + age_days(video, now)),
+        RuleKind.TRENDING.value: lambda rule, video, now: trend(video, now, rule.half_life),
+        RuleKind.MOST_VIEWED.value: lambda _, video, __: float(max(0, video.views)),
+        RuleKind.RARE_FIRST.value: lambda _, video, __: rarity(video.copies),
+    }
+)
+"""The kinds that come with the house."""

@@ -234,6 +234,17 @@ class ReasonCode(StrEnum):
     ORIGIN_DOWN = "origin_down"
     NO_RENDITION = "no_rendition"
     ESTIMATED = "estimated"
+    CHANNEL_FULL = "channel_full"
+    ENOUGH = "enough"
+    NEAR_TIE = "near_tie"
+    NO_DATA = "no_data"
+    ALSO = "also"
+    LAST_COPY_OVER = "last_copy_over"
+    NEEDS_BUDGET = "needs_budget"
+    NEEDS_SPACE = "needs_space"
+    NEEDS_DATA = "needs_data"
+    NEEDS_LEAD = "needs_lead"
+    NEEDS_RULE = "needs_rule"
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from appliance.domain.plan import (
 from appliance.domain.units import ByteCount, RuleId, VideoId
 from appliance.domain.video import RenditionKind, Upstream
 from policies import plan
-from policies.explain import explain, human_size, verdict_word
+from policies.explain import explain, human_size, sentence, verdict_word
 from policies.presets import default_rules
 from tests.policies.worlds import FILMS, GB, MB, NEWS, NOW, candidate, held, recent, rendition, world
 
@@ -208,8 +208,8 @@ def shared() -> Scene:
         _rule("Archive", RuleKind.EVERYTHING, paused=True),
     )
     return Scene(
-        "Two rules want the same video: the heavier one pays, once. A paused rule asks for nothing.",
-        ReasonCode.CHOSEN,
+        "Two rules want the same video: it is kept once, and who pays leaves most room. A paused rule is quiet.",
+        ReasonCode.ALSO,
         world(*videos),
         rules,
     )
@@ -219,7 +219,7 @@ def near_tie() -> Scene:
     videos = [held(candidate("kept", views=1000), rule="popular"), candidate("rival", views=1100)]
     rule = _rule("Popular", RuleKind.MOST_VIEWED, budget=ByteCount(100 * MB))
     return Scene(
-        "A challenger a tenth better does not move what is held.", ReasonCode.OUTRANKED, world(*videos), (rule,)
+        "A challenger a tenth better does not move what is held.", ReasonCode.NEAR_TIE, world(*videos), (rule,)
     )
 
 
@@ -344,6 +344,42 @@ def enough_copies() -> Scene:
     return Scene(story, ReasonCode.NOT_NEEDED, world(*videos), (rule,))
 
 
+def fair_shares() -> Scene:
+    videos = [candidate(f"news-{n}", days=n) for n in range(1, 4)]
+    videos.append(candidate("film", days=50, channels=frozenset({FILMS})))
+    rule = recent(budget=ByteCount(GB), channel_budget=ByteCount(200 * MB))
+    story = "A rule gives each channel 200 MB of its own: the third newest of one does not push out the other's."
+    return Scene(story, ReasonCode.CHANNEL_FULL, world(*videos), (rule,))
+
+
+def a_handful() -> Scene:
+    videos = [candidate(f"talk-{n}", days=n) for n in range(1, 5)]
+    videos += [candidate(f"film-{n}", days=n, channels=frozenset({FILMS})) for n in range(1, 3)]
+    rules = (
+        _rule("Latest", RuleKind.LAST_N, per_channel=2, channels=frozenset({NEWS})),
+        recent(most=1, channels=frozenset({FILMS})),
+    )
+    return Scene(
+        "The last two of one channel, and one video at most of the other.", ReasonCode.ENOUGH, world(*videos), rules
+    )
+
+
+def month_spent() -> Scene:
+    videos = [candidate("monday", days=1), candidate("sunday", days=2), held(candidate("old", days=9), rule="recent")]
+    before = replace(world(*videos), download_left=ByteCount(150 * MB), download_reset=NOW + timedelta(days=21))
+    story = "150 MB may still be fetched this month: the newest comes, the next waits, what is held stays."
+    return Scene(story, ReasonCode.NO_DATA, before, (recent(),))
+
+
+def last_of_its_kind() -> Scene:
+    rule = _rule("Popular", RuleKind.MOST_VIEWED, budget=ByteCount(200 * MB))
+    alone = replace(held(candidate("sole", views=1), rule="popular"), copies=Copies(live=0))
+    videos = [alone, *(held(candidate(f"hit-{n}", views=900 + n), rule="popular") for n in range(2))]
+    videos.append(replace(held(candidate("rare", views=2, size=150 * MB), rule="popular"), copies=Copies(live=0)))
+    story = "Two videos are nowhere else: both stay, beyond the budget, and the owner is asked."
+    return Scene(story, ReasonCode.LAST_COPY_OVER, world(*videos), (rule,))
+
+
 SCENES: tuple[Callable[[], Scene], ...] = (
     first_channel,
     by_hand,
@@ -370,6 +406,10 @@ SCENES: tuple[Callable[[], Scene], ...] = (
     last_copy,
     origin_down,
     enough_copies,
+    fair_shares,
+    a_handful,
+    month_spent,
+    last_of_its_kind,
 )
 
 
@@ -385,8 +425,9 @@ def told(scene: Scene, found: Plan) -> str:
         lines.append(f"Rule “{rule.name}” ({rule.kind}{paused}): {use.videos} videos, {human_size(use.used)}{of}.")
     lines.append("")
     for decision in found.decisions:
+        change = "" if decision.change is None else f" {sentence(decision.change)}"
         what = f" ({', '.join(decision.renditions) or 'unasked'}, {human_size(decision.size)})" if decision.size else ""
-        lines.append(f"{decision.video}: {verdict_word(decision.verdict)}{what}. {explain(decision)}")
+        lines.append(f"{decision.video}: {verdict_word(decision.verdict)}{what}. {explain(decision)}{change}")
     totals = (found.kept, found.fetched, found.released)
     lines += ["", "Kept {}, to fetch {}, to let go {}.".format(*map(human_size, totals))]
     return "\n".join(lines) + "\n"
@@ -406,7 +447,8 @@ def test_the_described_worlds_show_every_reason_and_leave_no_golden_file_behind(
     seen: set[ReasonCode] = set()
     for scene in SCENES:
         made = scene()
-        reasons: list[Reason] = [r for d in plan(made.world, made.rules, NOW).decisions for r in d.reasons]
+        decisions = plan(made.world, made.rules, NOW).decisions
+        reasons: list[Reason] = [r for d in decisions for r in (*d.reasons, *filter(None, [d.change]))]
         assert made.shows in {reason.code for reason in reasons}
         seen |= {reason.code for reason in reasons}
     assert seen == set(ReasonCode)

@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.domain.pin import Wish
-from appliance.domain.plan import Decision, Plan, Rule, RuleKind, Verdict, World
+from appliance.domain.plan import (
+    Copies,
+    Decision,
+    Observation,
+    Plan,
+    ReasonCode,
+    Rule,
+    RuleKind,
+    Verdict,
+    World,
+)
 from appliance.domain.units import ByteCount, RuleId
 from appliance.domain.video import Upstream
 from policies import plan
@@ -182,3 +192,150 @@ def test_a_near_tie_never_swaps_what_is_held(views: int, percent: int) -> None:
     found = plan(replace(settled, videos=(*settled.videos, rival)), [rule], NOW + timedelta(hours=1))
     kept = {d.video for d in _staying(found)}
     assert kept == ({"rival"} if rival.views > views * 1.2 else {"old"})
+
+
+def _within(rule: Rule, channels: frozenset[str]) -> str:
+    return min(channels & rule.channels if rule.channels else channels)
+
+
+@STEADY
+@given(worlds(unknown=True), rule_sets())
+def test_a_plan_never_exceeds_a_channels_share_nor_a_rules_numbers_save_by_what_is_protected(
+    before: World, rules: tuple[Rule, ...]
+) -> None:
+    found = plan(before, rules, NOW)
+    safe, by_id = _protected(before, rules), {v.id: v for v in before.videos}
+    for rule in rules:
+        charged = [d for d in _staying(found) if d.rule == rule.id]
+        free = [d for d in charged if d.video not in safe and d.video not in _forced(found)]
+        if rule.most is not None and free:
+            assert len(charged) <= rule.most
+        for home in {_within(rule, by_id[d.video].channels) for d in free}:
+            there = [d for d in charged if _within(rule, by_id[d.video].channels) == home]
+            assert rule.per_channel is None or len(there) <= rule.per_channel
+            assert rule.channel_budget is None or sum(d.size for d in there) <= rule.channel_budget
+
+
+def _forced(found: Plan) -> set[str]:
+    """Return what stays on another ground than being chosen."""
+    return {d.video for d in _staying(found) if d.reasons[0].code is not ReasonCode.CHOSEN}
+
+
+@STEADY
+@given(worlds(unknown=True), rule_sets())
+def test_a_plan_never_exceeds_the_quota_save_by_what_is_protected(before: World, rules: tuple[Rule, ...]) -> None:
+    found = plan(before, rules, NOW)
+    if before.quota is None or not any(
+        d.verdict is Verdict.PIN and d.video not in _forced(found) for d in _staying(found)
+    ):
+        return
+    held = sum(v.held.done for v in before.videos if v.held is not None)
+    assert before.disk.used - held + sum(d.size for d in _staying(found)) <= before.quota
+
+
+@STEADY
+@given(worlds(unknown=True), rule_sets())
+def test_a_plan_never_fetches_more_than_may_still_be_fetched_save_for_what_is_protected(
+    before: World, rules: tuple[Rule, ...]
+) -> None:
+    found = plan(before, rules, NOW)
+    begun = {v.id for v in before.videos if v.held is not None}
+    forced = sum(d.size for d in found.decisions if d.verdict is Verdict.PIN and d.video in begun & _forced(found))
+    if before.download_left is not None:
+        assert found.fetched <= max(before.download_left, forced)
+
+
+@STEADY
+@given(
+    st.lists(st.tuples(st.integers(1, 60), st.integers(0, 30)), min_size=1, max_size=14),
+    st.integers(0, 300),
+    st.integers(1, 40),
+)
+def test_more_budget_never_keeps_less_worth_however_videos_fit_together(
+    made: list[tuple[int, int]], budget: int, more: int
+) -> None:
+    videos = [candidate(f"v{n:02}", size=size * MB, views=views) for n, (size, views) in enumerate(made)]
+    kept = []
+    for limit in (budget, budget + more):
+        rule = Rule(RuleId("top"), "Top", RuleKind.MOST_VIEWED, budget=ByteCount(limit * MB))
+        kept.append(sum(d.value * d.size for d in _staying(plan(world(*videos), [rule], NOW))))
+    assert kept[1] >= kept[0]
+
+
+@STEADY
+@given(worlds(), rule_sets(), st.integers(0, 60), st.integers(1, 60))
+def test_a_larger_disk_never_keeps_less_worth_for_one_rule(
+    before: World, rules: tuple[Rule, ...], free: int, more: int
+) -> None:
+    empty = tuple(replace(v, held=None, wish=None) for v in before.videos)
+    kept = []
+    for room in (free, free + more):
+        rule = [replace(r, budget=None, budget_share=None, channel_budget=None, per_channel=None) for r in rules[:1]]
+        found = plan(world(*empty, free=room * 10 * MB, floor=0), rule, NOW)
+        kept.append(sum(d.value * d.size for d in _staying(found)))
+    assert kept[1] >= kept[0] * (1 - 1e-9)
+
+
+@STEADY
+@given(worlds(), rule_sets())
+def test_a_smaller_budget_releases_the_least_worth_first(before: World, rules: tuple[Rule, ...]) -> None:
+    rule = Rule(RuleId("top"), "Top", RuleKind.MOST_VIEWED)
+    videos = [replace(v, upstream=Upstream.PUBLISHED, wish=None, leased=False, held=None) for v in before.videos]
+    videos = [replace(v, copies=Copies(), origin_failing=None, gone_release=False) for v in videos]
+    full = carried_out(world(*videos), plan(world(*videos), [rule], NOW))
+    for share in (0.7, 0.3):
+        smaller = replace(rule, budget=ByteCount(int(full.disk.used * share)))
+        found = plan(full, [smaller], NOW)
+        left = (smaller.budget or 0) - sum(d.size for d in _staying(found))
+        views = {v.id: v.views for v in videos}
+        for gone in (d for d in found.decisions if d.verdict is Verdict.RELEASE):
+            lesser = sum(d.size for d in _staying(found) if views[d.video] < views[gone.video])
+            assert gone.size > left + lesser or gone.size > left
+
+
+def _day_later(before: World, chance: random.Random) -> World:
+    """Views drift: each video's daily views are up to a fifth above or below what they are on average."""
+    videos = []
+    for video in before.videos:
+        rate = video.views / 30 * chance.uniform(0.8, 1.2)
+        seen = Observation(NOW, video.views)
+        videos.append(replace(video, views=video.views + int(rate), history=(*video.history[-6:], seen)))
+    return replace(before, videos=tuple(videos))
+
+
+def _aged(before: World) -> World:
+    """A day passes for all of the world, seen from the same instant."""
+    day = timedelta(days=1)
+    videos = []
+    for video in before.videos:
+        held = video.held
+        if held is not None and held.pinned_at is not None:
+            held = replace(held, pinned_at=held.pinned_at - day)
+        history = tuple(replace(seen, at=seen.at - day) for seen in video.history)
+        videos.append(replace(video, published_at=video.published_at - day, history=history, held=held))
+    return replace(before, videos=tuple(videos))
+
+
+SWAPPED_A_DAY = 0.02
+"""Of the bytes kept, so much at most is exchanged on an average day on which views only drift."""
+
+
+def test_in_thirty_days_of_drifting_views_hardly_anything_is_swapped() -> None:
+    chance = random.Random(3)
+    videos = [
+        candidate(f"v{n:03}", days=60 + n, size=chance.randint(20, 200) * MB, views=int(30_000 / (n + 1) ** 0.8))
+        for n in range(300)
+    ]
+    rules = [
+        Rule(RuleId("t"), "Trending", RuleKind.TRENDING, budget=ByteCount(4_000 * MB)),
+        Rule(RuleId("m"), "Popular", RuleKind.MOST_VIEWED, budget=ByteCount(3_000 * MB)),
+        Rule(RuleId("e"), "All", RuleKind.EVERYTHING, budget=ByteCount(2_000 * MB), weight=0.5),
+    ]
+    now, swapped, kept = world(*videos), 0, 0
+    for day in range(31):
+        found = plan(now, rules, NOW)
+        if day > 0:
+            swapped, kept = swapped + found.released, kept + found.kept
+        now = _aged(_day_later(carried_out(now, found), chance))
+    assert kept > 30 * 8_000 * MB
+    assert swapped / kept < SWAPPED_A_DAY, f"{swapped / kept:.4f} a day"

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from appliance.domain.pin import Wish
 from appliance.domain.plan import (
     Candidate,
+    Copies,
     Disk,
     Filters,
     Held,
@@ -130,7 +131,9 @@ def carried_out(before: World, plan: Plan) -> World:
                 videos.append(video)
     disk = before.disk
     moved = replace(disk, used=ByteCount(disk.used + delta), free=ByteCount(disk.free - delta))
-    return replace(before, videos=tuple(videos), disk=moved)
+    left = before.download_left
+    left = None if left is None else ByteCount(max(0, left - plan.fetched))
+    return replace(before, videos=tuple(videos), disk=moved, download_left=left)
 
 
 _HEIGHTS = st.sampled_from([240, 480, 720, 1080, 2160])
@@ -163,11 +166,15 @@ def candidates(draw: st.DrawFn, name: str, *, unknown: bool = False) -> Candidat
         renditions=draw(renditions()) if known else (),
         history=draw(histories()),
         upstream=draw(st.sampled_from([Upstream.PUBLISHED] * 6 + list(Upstream))),
-        wish=draw(st.sampled_from([None, None, None, None, Wish.PIN, Wish.NEVER])),
+        wish=draw(st.sampled_from([None, None, None, None, Wish.PIN, Wish.NEVER, Wish.LET_GO])),
         gone_release=draw(st.booleans()),
         leased=draw(st.sampled_from([False, False, False, True])),
         duration=draw(st.integers(0, 3600)),
     )
+    live = draw(st.sampled_from([None, None, 0, 1, 2]))
+    video = replace(video, copies=Copies(live, draw(st.integers(0, live or 0))))
+    if draw(st.sampled_from([False, False, False, True])):
+        video = replace(video, origin_failing=NOW - timedelta(days=draw(st.sampled_from([1, 9]))))
     if video.upstream not in (Upstream.GONE, Upstream.HIDDEN):
         video = replace(video, gone_release=False)
     if not known or not draw(st.booleans()):
@@ -182,7 +189,14 @@ def worlds(draw: st.DrawFn, *, unknown: bool = False) -> World:
     count = draw(st.integers(0, 12))
     videos = tuple(draw(candidates(f"v{n:02}", unknown=unknown)) for n in range(count))
     free, floor = draw(st.integers(0, 300)) * 10 * MB, draw(st.integers(0, 50)) * 10 * MB
-    return world(*videos, free=free, floor=floor, other=draw(st.sampled_from([0, 7 * MB])))
+    made = world(*videos, free=free, floor=floor, other=draw(st.sampled_from([0, 7 * MB])))
+    quota = draw(st.sampled_from([None, None, 0, 400 * MB, 2000 * MB]))
+    left = draw(st.sampled_from([None, None, None, 0, 150 * MB, 700 * MB]))
+    return replace(
+        made,
+        quota=None if quota is None else ByteCount(quota),
+        download_left=None if left is None else ByteCount(left),
+    )
 
 
 @st.composite
@@ -197,6 +211,12 @@ def rules(draw: st.DrawFn, name: str) -> Rule:
         name=name,
         kind=draw(st.sampled_from(RuleKind)),
         channels=draw(st.sampled_from([None, None, frozenset({NEWS})])),
+        channel_budget=draw(st.sampled_from([None, None, None, ByteCount(300 * MB), ByteCount(900 * MB)])),
+        most=draw(st.sampled_from([None, None, None, None, 2])),
+        per_channel=draw(st.sampled_from([None, None, None, None, 1, 3])),
+        smallest=draw(st.sampled_from([False, False, False, True])),
+        half_life=draw(st.sampled_from([None, None, timedelta(hours=6)])),
+        keep_below=draw(st.sampled_from([None, None, None, 1, 2])),
         budget=draw(st.none() | st.integers(0, 200).map(lambda n: ByteCount(n * 10 * MB))),
         budget_share=draw(st.none() | st.sampled_from([0.1, 0.5, 1.0])),
         min_lifetime=timedelta(days=draw(st.sampled_from([0, 0, 7]))),

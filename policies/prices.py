@@ -1,0 +1,144 @@
+"""What a byte of each rule's budget costs where several rules want the same videos.
+
+Who pays for a video that several rules want decides how much room is left for the others. In the best plan each
+budget has a price per byte, such that taking each video where its worth is furthest above the price just fills the
+budgets: the dual prices of the linear programme that lets videos be kept in part (Dantzig 1957 for one budget;
+Martello and Toth, Knapsack Problems, ch. 6, for several). Prices are found by raising what is asked for too much and
+lowering the rest, over an even sample of the videos where there are many: they only say in which order claims are
+heard, so a price a little wrong costs a little worth and never a budget.
+
+Prices depend on the claims alone, not on what is held. This module finds them.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from appliance.domain.plan import Candidate
+from appliance.domain.units import ChannelId
+from policies.claims import Claims, home
+
+SAMPLE = 1000
+ROUNDS = 60
+_STEP, _FADE = 0.6, 0.93
+_LEAST = 1e-9
+
+Shelf = tuple[int, ChannelId | None]
+"""A budget: the rule's place in the order, and a channel where it is that channel's share."""
+
+
+@dataclass(slots=True)
+class Prices:
+    """The price of a byte by budget; what has none is free."""
+
+    of: dict[Shelf, float] = field(default_factory=dict)
+
+    def at(self, rule: int, channel: ChannelId | None) -> float:
+        price = self.of.get((rule, None), 0.0)
+        return price if channel is None else price + self.of.get((rule, channel), 0.0)
+
+
+@dataclass(slots=True)
+class _Bid:
+    key: float
+    size: int
+    shelves: tuple[Shelf, ...]
+
+
+def prices(videos: Sequence[Candidate], every: Sequence[Claims], limits: dict[Shelf, int], room: int) -> Prices:
+    """Return the prices. ``limits`` are the bytes of the budgets that have any; ``room`` bounds them all."""
+    if not _contested(len(videos), every):
+        return Prices()
+    stride = max(1, -(-len(videos) // SAMPLE))
+    bids = _bids(videos, every, range(0, len(videos), stride), limits)
+    total = sum(bid.size for row in bids for bid in row)
+    whole = sum(sum(mine.sizes) for mine in every)
+    share = total / whole if whole else 0.0
+    budgets: dict[Shelf, float] = {shelf: limit * share for shelf, limit in limits.items()}
+    budgets[_LIBRARY] = max(0, room) * share
+    return Prices({shelf: price for shelf, price in _searched(bids, budgets).items() if shelf != _LIBRARY})
+
+
+_LIBRARY: Shelf = (-1, None)
+
+
+def _contested(count: int, every: Sequence[Claims]) -> bool:
+    seen = bytearray(count)
+    for mine in every:
+        for video in mine.videos:
+            if seen[video]:
+                return True
+            seen[video] = 1
+    return False
+
+
+def _bids(
+    videos: Sequence[Candidate], every: Sequence[Claims], sample: Sequence[int], limits: dict[Shelf, int]
+) -> list[list[_Bid]]:
+    found = []
+    for at in sample:
+        row = []
+        for number, mine in enumerate(every):
+            place = mine.at(at)
+            if place is None or at in mine.sits:
+                continue
+            shelves: tuple[Shelf, ...] = ((number, None),)
+            if mine.rule.channel_budget is not None:
+                shelves = (*shelves, (number, home(mine.rule, videos[at])))
+            row.append(_Bid(mine.keys[place], mine.sizes[place], (*filter(limits.__contains__, shelves), _LIBRARY)))
+        if row:
+            found.append(row)
+    return found
+
+
+def _searched(bids: list[list[_Bid]], budgets: dict[Shelf, float]) -> dict[Shelf, float]:
+    """Return the prices with the least dual value of those tried."""
+    price = {shelf: max(_LEAST, _alone(bids, shelf, budget)) for shelf, budget in budgets.items()}
+    best, least, step = dict(price), math.inf, _STEP
+    for _ in range(ROUNDS):
+        asked = dict.fromkeys(budgets, 0)
+        dual = sum(price[shelf] * budget for shelf, budget in budgets.items())
+        for row in bids:
+            gain, size, shelves = _choice(row, price)
+            if gain > 0.0:
+                dual += gain
+                for shelf in shelves:
+                    asked[shelf] += size
+        if dual < least:
+            best, least = dict(price), dual
+        for shelf, budget in budgets.items():
+            over = (asked[shelf] - budget) / max(budget, 1.0)
+            price[shelf] = max(_LEAST, price[shelf] * math.exp(step * max(-1.0, min(1.0, over))))
+        step *= _FADE
+    return best
+
+
+def _choice(row: list[_Bid], price: dict[Shelf, float]) -> tuple[float, int, tuple[Shelf, ...]]:
+    """Return where a video is best kept at these prices: what is gained, its size there and what it takes from."""
+    gain, size, shelves = 0.0, 0, ()
+    found: tuple[Shelf, ...] = shelves
+    for bid in row:
+        net = bid.key
+        for shelf in bid.shelves:
+            net -= price[shelf]
+        if net * bid.size > gain:
+            gain, size, found = net * bid.size, bid.size, bid.shelves
+    return gain, size, found
+
+
+def _alone(bids: list[list[_Bid]], shelf: Shelf, budget: float) -> float:
+    """Return the price at which a budget would be filled if all others were free and not wanted."""
+    wanted = sorted(
+        (max((bid.key, bid.size) for bid in row if shelf in bid.shelves) for row in bids if _on(row, shelf)),
+        reverse=True,
+    )
+    used = 0
+    for key, size in wanted:
+        used += size
+        if used > budget:
+            return key
+    return 0.0
+
+
+def _on(row: list[_Bid], shelf: Shelf) -> bool:
+    return any(shelf in bid.shelves for bid in row)
