@@ -5,7 +5,7 @@ It writes real files and hashes them, but what it "downloads" is content it was 
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -67,6 +67,8 @@ class FakeSwarm:
         self.resumed = resumed if resumed is not None else {}
         self.budget = Budget()
         self.sequential: set[InfoHash] = set()
+        self.shares: dict[InfoHash, BytesPerSecond] = {}
+        self.announced: frozenset[InfoHash] | None = None
         self.seen: dict[InfoHash, tuple[PeerSeen, ...]] = {}
         """The peers that a test has a torrent know of."""
         self._content: dict[str, bytes] = {}
@@ -158,6 +160,12 @@ class FakeSwarm:
     def confirm(self, info_hash: InfoHash, trackers: tuple[str, ...], web_seeds: tuple[str, ...]) -> None:
         del web_seeds
         self._must(info_hash).trackers = trackers
+
+    def share(self, limits: Mapping[InfoHash, BytesPerSecond]) -> None:
+        self.shares = dict(limits)
+
+    def announce(self, chosen: Collection[InfoHash]) -> None:
+        self.announced = frozenset(chosen)
 
     def holds(self, info_hash: InfoHash) -> bool:
         return info_hash in self._torrents

@@ -14,6 +14,9 @@ from appliance.swarm.extents import Extents
 from appliance.swarm.peering import Acquaintances
 from appliance.swarm.port import Judged, RangeReader, TorrentPhase, TorrentStatus
 
+QUIET = lt.torrent_flags.disable_dht | lt.torrent_flags.disable_lsd
+"""What a torrent that does not announce leaves off; it still answers whoever calls."""
+
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
@@ -95,6 +98,8 @@ class Held:
     saved_at: float = 0.0
     numbers: Numbers = _NOTHING_YET
     given_seeds: set[str] = field(default_factory=set)
+    hushed: bool = False
+    share: int = 0
     answering: set[str] = field(default_factory=set)
     """Trackers whose last answer was one."""
     peers: Acquaintances = field(default_factory=Acquaintances)
@@ -154,6 +159,23 @@ class Held:
             received=ByteCount(now.total_down),
             whole_peers=max(whole, now.seeds - len(self.given_seeds)) if going else 0,
         )
+
+    def tell(self) -> None:
+        """Give libtorrent the trackers, none while this torrent keeps quiet."""
+        entries: Any = [] if self.hushed else [{"url": url, "tier": 0} for url in self.trackers]
+        self.handle.replace_trackers(entries)
+
+    def hush(self, quiet: bool) -> None:
+        """Look for peers no more, or again: at trackers, in the DHT, on this network."""
+        if quiet == self.hushed:
+            return
+        self.hushed = quiet
+        if quiet:
+            self.handle.set_flags(QUIET)
+        else:
+            self.handle.unset_flags(QUIET)
+        if self.trackers:
+            self.tell()
 
     def is_web_seed(self, host: str, port: int) -> bool:
         """Tell whether an address is a web seed's, as far as the URLs tell: of a named one only the port is known."""

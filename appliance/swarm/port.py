@@ -1,6 +1,6 @@
 """What the rest of the house may ask of BitTorrent: this module is that port, the real adapter and the fake obey it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -241,6 +241,18 @@ class Swarm(Protocol):
 
     async def limit(self, budget: Budget) -> None:
         """Put limits in force at once, on connections that stand too."""
+        ...
+
+    def share(self, limits: Mapping[InfoHash, BytesPerSecond]) -> None:
+        """Let each of these torrents give at most so much, to whomever; one that is not named gives what all may."""
+        ...
+
+    def announce(self, chosen: Collection[InfoHash]) -> None:
+        """Of whole torrents, let only these look for peers (tracker, DHT, LSD), until the next call.
+
+        The others answer who calls and call nobody; one that becomes whole goes on until then. Before the first call
+        all of them announce.
+        """
         ...
 
     def drain(self) -> tuple[Flow, ...]:

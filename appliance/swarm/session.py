@@ -3,7 +3,7 @@
 import asyncio
 import functools
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -20,7 +20,7 @@ from appliance.swarm.engine import Engine
 from appliance.swarm.extents import sync_files
 from appliance.swarm.held import Held, Inventory
 from appliance.swarm.mending import Mending
-from appliance.swarm.options import SwarmOptions
+from appliance.swarm.options import SwarmOptions, lt_limit
 from appliance.swarm.peering import connected, sampled
 from appliance.swarm.port import Flow, Judged, PeerSeen, Sample, SwarmEvent, TorrentSpec, TorrentStatus, Whole
 from appliance.swarm.reader import PieceReader
@@ -51,6 +51,7 @@ class LibtorrentSwarm:
         self._listeners: list[Callable[[SwarmEvent], None]] = []
         self._traffic = Traffic(Lan(options.lan))
         self._stopping = False
+        self._announced: frozenset[InfoHash] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     # the session's life
@@ -172,6 +173,8 @@ class LibtorrentSwarm:
             given_seeds=set(prepared.given_seeds),
         )
         self._held[info_hash] = held
+        if self._announced is not None:
+            held.hush(held.inventory.whole and info_hash not in self._announced)
         return held
 
     async def remove(self, info_hash: InfoHash) -> None:
@@ -253,13 +256,27 @@ class LibtorrentSwarm:
         if usable != held.trackers:
             held.trackers = usable
             held.answering &= set(usable)
-            entries: Any = [{"url": url, "tier": 0} for url in usable]
-            held.handle.replace_trackers(entries)
+            held.tell()
         held.web_seeds = tuple(usable_web_seeds(web_seeds, allow_private=allow))
         if viewing := self._viewings.get(info_hash):
             viewing.steering.again()
         else:
             held.use_web_seeds(held.web_seeds)
+
+    # giving
+
+    def share(self, limits: Mapping[InfoHash, BytesPerSecond]) -> None:
+        for info_hash, held in self._held.items():
+            share = lt_limit(limits[info_hash]) if info_hash in limits else 0
+            if share != held.share and not held.closing:
+                held.share = share
+                held.handle.set_upload_limit(share)
+
+    def announce(self, chosen: Collection[InfoHash]) -> None:
+        self._announced = frozenset(chosen)
+        for info_hash, held in self._held.items():
+            if not held.closing:
+                held.hush(held.inventory.whole and info_hash not in self._announced)
 
     # what others read
 

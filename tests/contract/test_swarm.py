@@ -282,6 +282,22 @@ async def test_limits_and_confirmations_are_taken_at_any_time(swarm: Swarm, film
     assert swarm.rates() == (0, 0)
 
 
+async def test_shares_and_turns_are_taken_at_any_time_and_a_quiet_torrent_still_gives(
+    swarm: Swarm, film: Content, parts: Content, tmp_path: Path
+) -> None:
+    swarm.announce(())
+    await swarm.add(film.spec(film.written(tmp_path / "media")))
+    await swarm.add(parts.spec(tmp_path / "parts"))
+    await swarm.start(film.meta.info_hash)
+    swarm.share({film.meta.info_hash: BytesPerSecond(5), InfoHash("0" * 40): BytesPerSecond(1)})
+    swarm.announce({film.meta.info_hash})
+    swarm.announce(())
+    swarm.share({})
+    status = swarm.status(film.meta.info_hash)
+    assert status is not None
+    assert status.phase is TorrentPhase.WHOLE
+
+
 async def test_a_sample_is_of_what_is_here_and_of_a_whole_piece_where_nothing_is(
     swarm: Swarm, parts: Content, tmp_path: Path
 ) -> None:
