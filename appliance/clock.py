@@ -29,6 +29,11 @@ class RealClock:
         await asyncio.sleep(seconds)
 
 
+def since_boot() -> float:
+    """Return the seconds since this machine started, those it slept too; setting the clock does not move them."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 class ManualClock:
     """A test's clock: it stands until ``advance`` moves it, which wakes the sleepers whose time has come."""
 
@@ -46,6 +51,17 @@ class ManualClock:
         woken = asyncio.Event()
         self._sleepers.append((self._now + timedelta(seconds=seconds), woken))
         await woken.wait()
+
+    @property
+    def sleepers(self) -> int:
+        """How many sleep."""
+        return len(self._sleepers)
+
+    def set(self, now: datetime) -> None:
+        """Set the clock, as a person or the network may; nobody slept for it."""
+        jump = now - self._now
+        self._now, self._start = now, self._start + jump
+        self._sleepers = [(due + jump, woken) for due, woken in self._sleepers]
 
     def advance(self, seconds: float) -> None:
         self._now += timedelta(seconds=seconds)

@@ -16,6 +16,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import tzinfo
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -24,14 +25,15 @@ import uvicorn
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from appliance.book import Page
-from appliance.clock import Clock, RealClock
+from appliance.clock import Clock, RealClock, since_boot
 from appliance.domain.units import ByteCount, Origin, RenditionName, VideoId
 from appliance.errors import BadInput
 from appliance.follow.follower import Follower
 from appliance.follow.portraits import Portraits
-from appliance.front import Book, Ledger, budget_of
+from appliance.front import Book, Ledger, schedule_of, until_counted
 from appliance.host import process
 from appliance.host.systemd import Systemd
+from appliance.host.zone import host_zone
 from appliance.lan.interfaces import Household, household, is_loopback
 from appliance.lan.mdns import Announcement, Mdns
 from appliance.lan.watch import AddressWatch
@@ -44,6 +46,7 @@ from appliance.pin.keeper import Keeper, KeeperOptions
 from appliance.pin.opener import Parts
 from appliance.pin.reading import HouseShelf
 from appliance.plan.planner import Planner, PlannerOptions
+from appliance.seed.schedule import Schedule
 from appliance.seed.tender import Tender
 from appliance.serve.media import create_media_app
 from appliance.serve.sendfile import WireProtocol
@@ -146,12 +149,20 @@ class House:
     """Every part, built and introduced. Open it with ``open_house``."""
 
     def __init__(
-        self, start: Start, store: Store, book: Book, library: Library, swarm: LibtorrentSwarm, home: Household
+        self,
+        start: Start,
+        store: Store,
+        book: Book,
+        library: Library,
+        swarm: LibtorrentSwarm,
+        home: Household,
+        schedule: Schedule,
+        zone: tzinfo,
     ) -> None:
         self.start, self.store, self.book, self.library, self.swarm = start, store, book, library, swarm
         self.clock: Clock = RealClock()
         self.data = Path(book.current.data_dir)
-        self.home = home
+        self.home, self.zone = home, zone
         self.leases = Leases(self.clock)
         self.setup_code: str | None = None
         self.started_at = self.clock.now()
@@ -171,15 +182,35 @@ class House:
             sources=self.follower,
             spend=self._count_fetched,
         )
-        self.keeper = Keeper(parts, self.space, self.leases, self.clock, keeper_options(settings), _chance)
+        self.keeper = Keeper(
+            parts, self.space, self.leases, self.clock, keeper_options(settings), _chance, lambda: self.tender.quota()
+        )
         self.planner = Planner(
-            store, self.leases, self.keeper.disk, self.clock, PlannerOptions(settings.pin.web_videos)
+            store,
+            self.leases,
+            self.keeper.disk,
+            self.clock,
+            PlannerOptions(settings.pin.web_videos),
+            lambda: self.tender.quota(),
         )
         self.headroom = Headroom(self.space, store, self.clock, self._made_room)
-        self.tender = Tender(store, swarm, self.fetcher, self.clock, budget_of(settings), self.keeper.owner)
+        self.tender = Tender(
+            store,
+            swarm,
+            self.fetcher,
+            self.clock,
+            schedule,
+            self.keeper.owner,
+            steady=since_boot,
+            stirred=self._quota_stirred,
+        )
         self.shelf = HouseShelf(self.keeper)
         self.media = create_media_app(self.shelf, self.leases, self.tender.count_player, self.tender.pace_player)
         self.web = create_app(self._services())
+
+    def _quota_stirred(self) -> None:
+        self.keeper.wake()
+        self.planner.wake()
 
     def _count_origin(self, origin: Origin, count: int) -> None:
         self.tender.count_origin(origin, count)
@@ -200,7 +231,7 @@ class House:
             following=self.follower,
             planning=self.planner,
             keeping=self.keeper,
-            spending=Ledger(self.tender, self.swarm, self.keeper, self.leases),
+            spending=Ledger(self.tender, self.swarm, self.keeper, self.leases, self.clock),
             shelf=self.shelf,
             media=self.media,
             health=self.health,
@@ -233,7 +264,7 @@ class House:
     async def apply(self, before: Settings, after: Settings) -> None:
         """Hand changed settings to the rooms they concern, at once."""
         if after.bandwidth != before.bandwidth:
-            await self.tender.reconfigure(budget_of(after))
+            await self.tender.reconfigure(await asyncio.to_thread(schedule_of, after, self.zone))
         if after.follow != before.follow:
             self.fetcher.reconfigure(outbound_options(after))
         if (after.swarm, after.follow) != (before.swarm, before.follow):
@@ -363,13 +394,16 @@ async def run(start: Start) -> None:
         stack.callback(listener.close)
         library = await _library(store, settings, data)
         home = await asyncio.to_thread(household)
-        swarm = LibtorrentSwarm(swarm_options(settings, data, home), budget_of(settings))
+        zone = await asyncio.to_thread(host_zone)
+        schedule = await asyncio.to_thread(schedule_of, settings, zone)
+        swarm = LibtorrentSwarm(swarm_options(settings, data, home), until_counted(settings))
         await stack.enter_async_context(swarm)
-        house = House(start, store, book, library, swarm, home)
+        house = House(start, store, book, library, swarm, home, schedule, zone)
         holder.append(house)
         await house.open_access()
         await stack.enter_async_context(house.fetcher)
         await stack.enter_async_context(house.duties())
+        await house.tender.open()
         await _serve(house, listener, stop)
 
 

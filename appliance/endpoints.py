@@ -1,8 +1,14 @@
-"""Addresses as people write them in settings: hosts, ports, interfaces. This module says what is wrong with one."""
+"""Texts with a form of their own that people write in settings: hosts, ports, interfaces, time zones, the week.
+
+This module says what is wrong with one.
+"""
 
 import re
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
+from zoneinfo import ZoneInfo, available_timezones
+
+from appliance.domain.traffic import BadWeek, week_of
 
 MOST = 32
 """Entries of a list at most."""
@@ -47,7 +53,38 @@ def listener(text: str) -> None:
         raise Unusable(f"{_quoted(text)} is not an address", hint)
 
 
+def timezone(text: str) -> None:
+    """Raise Unusable unless ``text`` names a time zone of the IANA database, or is empty."""
+    hint = "Write it as a continent and a city: Europe/Paris, America/New_York; or UTC."
+    if not text:
+        return
+    try:
+        ZoneInfo(text)
+    except (ValueError, OSError, LookupError) as error:  # a name it has no file for, or that is a folder, or a path
+        raise Unusable(f"{_quoted(text)} is not a time zone", _nearest_zone(text) or hint) from error
+
+
+def _nearest_zone(text: str) -> str:
+    """Return a hint where only the city was written, or its letters are in the wrong case."""
+    wanted = text.strip().lower().replace(" ", "_")
+    for name in sorted(available_timezones()):
+        if wanted in (name.lower(), name.lower().rpartition("/")[2]):
+            return f"Did you mean {name}?"
+    return ""
+
+
+def week(text: str) -> None:
+    """Raise Unusable unless ``text`` is a week of 168 hours, or empty."""
+    try:
+        week_of(text)
+    except BadWeek as error:
+        hint = "Write seven words of 24 letters, Monday first: f for full, p for polite, n for night, o for off."
+        raise Unusable(str(error), hint) from error
+
+
 CHECKS: Mapping[str, Callable[[str], None]] = {
+    "bandwidth.timezone": timezone,
+    "bandwidth.week": week,
     "web.host": listener,
     "swarm.interfaces": interfaces,
     "swarm.dht_bootstrap": nodes,

@@ -14,9 +14,12 @@ SeedkeepError                  code, hint, retryable
 ├── DiskError                  a file could not be read or written
 │   ├── NoSpace                the floor or the quota is reached: waits, and goes on by itself
 │   └── LibraryMissing         the library's marker is not there: disk not mounted
+├── QuotaUsed                  the budget of transfer is used up: waits, and goes on by itself
 └── StoreError                 the database cannot be used
     └── SchemaTooNew           it was written by a newer Seedkeep
 """
+
+from datetime import datetime
 
 
 class SeedkeepError(Exception):
@@ -98,6 +101,17 @@ class NoSpace(DiskError):
 
 class LibraryMissing(DiskError):
     code = "library_missing"
+
+
+class QuotaUsed(SeedkeepError):
+    """``until`` is when the budget begins anew."""
+
+    code = "quota_used"
+    retryable = True
+
+    def __init__(self, message: str, *, until: datetime, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.until = until
 
 
 class StoreError(SeedkeepError):

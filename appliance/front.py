@@ -3,21 +3,26 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta, tzinfo
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from appliance.book import Option, Page, Source, check_changes, compose, from_environment, from_file
+from appliance.clock import Clock
 from appliance.domain.pin import PinState
-from appliance.domain.traffic import Budget, TrafficClass
-from appliance.domain.units import BytesPerSecond
+from appliance.domain.traffic import Budget, TrafficClass, week_of
+from appliance.domain.units import ByteCount, BytesPerSecond
 from appliance.pin.keeper import Keeper
+from appliance.seed.schedule import Allowance, Schedule, Span, Speeds
 from appliance.seed.tender import Tender
 from appliance.settings import Settings
 from appliance.store import saved
 from appliance.store.engine import Store
 from appliance.store.leases import Leases
 from appliance.swarm.port import Swarm
-from web.services import Activity, Rates
+from web.services import Activity, Rates, Ration
 
 SAVED = "settings"
 """The name under which the dashboard's settings are saved."""
@@ -35,10 +40,40 @@ def budget_of(settings: Settings) -> Budget:
     return Budget(rate(b.upload), rate(b.download), rate(b.lan_upload), rate(b.lan_download))
 
 
+def until_counted(settings: Settings) -> Budget:
+    """Return the limits of the first moments, while nobody knows yet what was spent: nothing crosses the uplink."""
+    return replace(budget_of(settings), upload=BytesPerSecond(0), download=BytesPerSecond(0))
+
+
+def schedule_of(settings: Settings, host: tzinfo) -> Schedule:
+    """Return the bandwidth settings as a schedule; ``host`` is this machine's own time zone. Reads files."""
+    b = settings.bandwidth
+
+    def speeds(up: int | None, down: int | None) -> Speeds:
+        return Speeds(None if up is None else BytesPerSecond(up), None if down is None else BytesPerSecond(down))
+
+    def allowance(up: int | None, down: int | None) -> Allowance:
+        return Allowance(None if up is None else ByteCount(up), None if down is None else ByteCount(down))
+
+    return Schedule(
+        full=budget_of(settings),
+        week=week_of(b.week),
+        polite=speeds(b.polite_upload, b.polite_download),
+        night=speeds(b.night_upload, b.night_download),
+        zone=ZoneInfo(b.timezone) if b.timezone else host,
+        allowances={
+            Span.DAY: allowance(b.daily_upload, b.daily_download),
+            Span.MONTH: allowance(b.monthly_upload, b.monthly_download),
+        },
+        billing_day=b.billing_day,
+    )
+
+
 class Ledger:
     """Live numbers for pages (``web.services.Spending``)."""
 
-    def __init__(self, tender: Tender, swarm: Swarm, keeper: Keeper, leases: Leases) -> None:
+    def __init__(self, tender: Tender, swarm: Swarm, keeper: Keeper, leases: Leases, clock: Clock) -> None:
+        self._clock = clock
         self._tender, self._swarm, self._keeper, self._leases = tender, swarm, keeper, leases
 
     @property
@@ -84,6 +119,16 @@ class Ledger:
     async def flush(self) -> None:
         await self._tender.flush()
 
+    def ration(self) -> Ration:
+        purse, now = self._tender.purse, self._clock.now()
+        return Ration(purse.schedule, purse.standing(), purse.used(), purse.tally.hours(), now)
+
+    async def be_quiet(self, length: timedelta) -> None:
+        await self._tender.be_quiet(length)
+
+    async def end_quiet(self) -> None:
+        await self._tender.end_quiet()
+
 
 class Book:
     """Settings in force, and the way to change them (``web.services.SettingsBook``)."""
@@ -111,7 +156,7 @@ class Book:
         """Read what the dashboard saved. Raises BadInput."""
         text = await self._store.read(saved.get, SAVED)
         self._saved = {} if text is None else json.loads(text)
-        self._page = self._compose(self._saved)
+        self._page = await asyncio.to_thread(self._compose, self._saved)
         return self._page.settings
 
     def _compose(self, changed: Mapping[str, Any]) -> Page:
@@ -129,7 +174,7 @@ class Book:
         async with self._lock:
             check_changes(self._page, changes)
             changed = self._saved | dict(changes)
-            page = self._compose(changed)
+            page = await asyncio.to_thread(self._compose, changed)  # it looks time zones up in files
             await self._store.promise(saved.put, SAVED, json.dumps(changed))
             before, self._saved, self._page = self._page.settings, changed, page
             await self._apply(before, page.settings)

@@ -11,6 +11,7 @@ from msgspec import Meta
 
 GIB = 1024**3
 Rate = Annotated[int, Meta(ge=0)]
+Transfer = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 
 
 class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -75,6 +76,30 @@ class Bandwidth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     download: Annotated[Rate | None, Meta(description="Internet download in bytes/s; likewise.")] = None
     lan_upload: Annotated[Rate | None, Meta(description="Upload to peers on this network in bytes/s.")] = None
     lan_download: Annotated[Rate | None, Meta(description="Download from peers on this network.")] = None
+    week: Annotated[
+        str,
+        Meta(
+            max_length=400,
+            description="Profile of each hour of the week, Monday 00:00 first: seven words of 24 letters "
+            "f(ull), p(olite), n(ight), o(ff); empty: always full.",
+        ),
+    ] = ""
+    timezone: Annotated[
+        str, Meta(max_length=60, description="Time zone of the week and of budgets: Europe/Paris; empty: this host's.")
+    ] = ""
+    polite_upload: Annotated[Rate | None, Meta(description="Internet upload in polite hours in bytes/s.")] = 250_000
+    polite_download: Annotated[Rate | None, Meta(description="Internet download in polite hours.")] = 1_250_000
+    night_upload: Annotated[Rate | None, Meta(description="Internet upload in night hours in bytes/s.")] = None
+    night_download: Annotated[Rate | None, Meta(description="Internet download in night hours.")] = None
+    daily_upload: Annotated[
+        Transfer | None, Meta(description="Bytes that may go up to the internet each day; none: no budget.")
+    ] = None
+    daily_download: Annotated[Transfer | None, Meta(description="Bytes that may come down each day.")] = None
+    monthly_upload: Annotated[Transfer | None, Meta(description="Bytes that may go up each month.")] = None
+    monthly_download: Annotated[Transfer | None, Meta(description="Bytes that may come down each month.")] = None
+    billing_day: Annotated[
+        int, Meta(ge=1, le=31, description="Day on which the month's budgets begin anew; a short month's last day.")
+    ] = 1
 
 
 class Library(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -5,7 +5,7 @@ The verbs stand here as protocols, so that a page can be tried without a swarm.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ from appliance.domain.plan import Disk, Plan, Rule
 from appliance.domain.shelf import Shelf
 from appliance.domain.traffic import Budget
 from appliance.domain.units import ByteCount, BytesPerSecond, ChannelId, VideoId
+from appliance.seed.schedule import Schedule, Standing, Used
 from appliance.settings import Settings
 from appliance.store.engine import Store
 from appliance.store.leases import Leases
@@ -31,6 +32,7 @@ __all__ = [
     "Option",
     "Planning",
     "Rates",
+    "Ration",
     "Services",
     "SettingsBook",
     "Source",
@@ -126,8 +128,27 @@ class Rates:
     viewers: int
 
 
+@dataclass(frozen=True, slots=True)
+class Ration:
+    """What may cross the uplink and what did: all that the bandwidth page shows. ``hours``: bytes up and down."""
+
+    schedule: Schedule
+    standing: Standing
+    used: Used
+    hours: Mapping[datetime, tuple[int, int]]
+    now: datetime
+
+
 class Spending(Protocol):
     def rates(self) -> Rates: ...
+
+    def ration(self) -> Ration: ...
+
+    async def be_quiet(self, length: timedelta) -> None:
+        """Let nothing cross the uplink for a while. Raises BadInput that names ``hours``."""
+        ...
+
+    async def end_quiet(self) -> None: ...
 
     def activity(self) -> tuple[Activity, ...]: ...
 

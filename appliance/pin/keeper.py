@@ -13,8 +13,9 @@ from appliance.clock import Clock
 from appliance.domain.channel import Trouble
 from appliance.domain.pin import Pin, PinState
 from appliance.domain.plan import Decision, Disk, Verdict
+from appliance.domain.traffic import Quota
 from appliance.domain.units import ByteCount, InfoHash, Origin, RenditionName, VideoId
-from appliance.errors import LibraryMissing, NoSpace, SeedkeepError
+from appliance.errors import LibraryMissing, NoSpace, QuotaUsed, SeedkeepError
 from appliance.library.space import Space
 from appliance.pin.chores import Chores
 from appliance.pin.holding import Holding
@@ -57,7 +58,10 @@ class Keeper:
         clock: Clock,
         options: KeeperOptions,
         chance: Callable[[], float],
+        quota: Callable[[], Quota | None] = lambda: None,
     ) -> None:
+        """``quota`` says what may still be taken from the internet, None for no bound; ``wake`` when that changed."""
+        self._quota, self._lacked_quota = quota, True
         self.parts, self._space, self.leases = parts, space, leases
         self._clock, self._options = clock, options
         self.opened = Opened(parts.swarm, space)
@@ -219,6 +223,7 @@ class Keeper:
 
     async def _reconcile(self) -> None:
         await self._go_on_with_rested()
+        await self._mind_quota()
         wanted = await self.parts.store.read(decisions.to_carry_out)
         held = {p.video: p for p in await self.parts.store.read(pins.every)}
         await self._follow_news(held)
@@ -252,7 +257,7 @@ class Keeper:
 
     async def _hands(self) -> Hands:
         return Hands(
-            free=self._options.at_once - len(self._fetching),
+            free=0 if self._lacked_quota else self._options.at_once - len(self._fetching),
             room=await self.opened.room(),
             busy=frozenset(self._tasks),
             fetching=frozenset(self._fetching),
@@ -290,6 +295,27 @@ class Keeper:
         for origin in [o for o in self._resting if self.parts.fetcher.manners.rest(o) <= 0]:
             self._resting.discard(origin)
             await self.parts.store.promise(pins.go_on, origin, ORIGIN_RESTS)
+
+    async def _mind_quota(self) -> None:
+        """While the budget of transfer is used up all that is not whole waits, and says until when."""
+        quota = self._quota()
+        if quota is None or quota.again is None:
+            if self._lacked_quota:
+                await self.parts.store.promise(pins.end_wait, QuotaUsed.code)
+            self._lacked_quota = False
+            return
+        self._lacked_quota = True
+        error = QuotaUsed(
+            quota.why, until=quota.again, hint="It goes on by itself then. Pages and screens here do not wait."
+        )
+        for video in self._fetching:
+            holding = self.holdings.get(video)
+            if holding is not None and holding.started:
+                holding.fail(error)
+            else:
+                self._stop(video)
+        trouble = Trouble(error.code, error.message, error.hint)
+        await self.parts.store.promise(pins.begin_wait, trouble, error.until, frozenset(self._tasks))
 
     # Restart
 

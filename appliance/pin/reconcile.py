@@ -8,7 +8,7 @@ from appliance.domain.channel import Trouble
 from appliance.domain.pin import Pin, PinState
 from appliance.domain.plan import Decision, Verdict
 from appliance.domain.units import ByteCount, VideoId
-from appliance.errors import LibraryMissing, NoSpace, OriginError, SeedkeepError, Throttled
+from appliance.errors import LibraryMissing, NoSpace, OriginError, QuotaUsed, SeedkeepError, Throttled
 from appliance.pin.patience import NoSource
 
 LOOK_AGAIN = timedelta(seconds=30)
@@ -158,6 +158,8 @@ def set_back(pin: Pin, error: SeedkeepError, now: datetime, chance: float) -> Pi
     match error:
         case NoSpace() | LibraryMissing():
             state, failures, again = PinState.WAITING, pin.failures, now + LOOK_AGAIN
+        case QuotaUsed():
+            state, failures, again = PinState.WAITING, pin.failures, error.until
         case Throttled():
             wait = timedelta(seconds=min(max(error.after, 1.0), 86_400.0) * (1.0 + 0.1 * chance))
             state, failures, again = PinState.WAITING, pin.failures, now + wait

@@ -6,12 +6,13 @@ This module wakes, gathers, asks and writes down.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import policies
 from appliance.clock import Clock
 from appliance.domain.plan import Disk, Plan, Rule
+from appliance.domain.traffic import Quota
 from appliance.errors import SeedkeepError
 from appliance.plan import census
 from appliance.store import channels, decisions, rules, saved
@@ -47,7 +48,10 @@ class Planner:
         disk: Callable[[], Awaitable[Disk]],
         clock: Clock,
         options: PlannerOptions,
+        quota: Callable[[], Quota | None] = lambda: None,
     ) -> None:
+        """``quota`` says what may still be taken from the internet; ``wake`` when that changed much."""
+        self._quota = quota
         self._store, self._leases, self._disk, self._clock, self._options = store, leases, disk, clock, options
         self._wake = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
@@ -107,6 +111,8 @@ class Planner:
             web_videos=self._options.web_videos,
             protect_after=self._options.protect_after,
         )
+        if (quota := self._quota()) is not None:
+            world = replace(world, download_left=quota.left, download_reset=quota.reset)
         return await asyncio.to_thread(policies.plan, world, chosen, self._clock.now())
 
     async def _give_default_rules(self) -> None:

@@ -1,18 +1,22 @@
 """Gives back within the budgets: hands limits to every spender once a second, and keeps the ledger. This module is the
-loop; the split is ``throttle``'s.
+loop; what is in force is ``schedule``'s, what was spent the ``purse``'s, the split ``throttle``'s.
 """
 
+import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable
-from datetime import date
+from collections.abc import Callable, Coroutine
+from datetime import date, timedelta
+from typing import Any
 
 from appliance.clock import Clock
-from appliance.domain.traffic import Budget, Entry, TrafficClass
+from appliance.domain.traffic import Budget, Entry, Quota, TrafficClass
 from appliance.domain.units import ByteCount, BytesPerSecond, InfoHash, Origin, RenditionName, VideoId
 from appliance.outbound.fetch import Fetcher
 from appliance.seed.bucket import Bucket
-from appliance.seed.throttle import Limits, Use, limits
+from appliance.seed.purse import Purse
+from appliance.seed.schedule import Schedule, Standing
+from appliance.seed.throttle import Limits, Use, braked, limits
 from appliance.store import ledger
 from appliance.store.engine import Store
 from appliance.swarm.port import Swarm
@@ -24,10 +28,20 @@ FLUSH = 60.0
 NO_VIDEO, NO_RENDITION = VideoId(""), RenditionName("")
 _INTERNET_DOWN = frozenset({TrafficClass.INTERNET_PEERS, TrafficClass.ORIGINS})
 _Line = tuple[date, VideoId, RenditionName, TrafficClass]
+_SECOND = 1.0
+_LEAST_SLEEP = 0.01
+
+
+def no_brake() -> None:
+    """Hold nothing back."""
 
 
 class Tender:
-    """One purse for the household. ``owner`` names whose torrent an info-hash is."""
+    """One purse for the household. ``owner`` names whose torrent an info-hash is.
+
+    ``brake`` is asked each second for the bytes/s that may go up just now, None for as many as the budget says;
+    ``stirred`` is called when what pinning may take changed (a budget is used up, begins anew, or is another one).
+    """
 
     def __init__(
         self,
@@ -35,11 +49,19 @@ class Tender:
         swarm: Swarm,
         fetcher: Fetcher,
         clock: Clock,
-        budget: Budget,
+        schedule: Schedule,
         owner: Callable[[InfoHash], tuple[VideoId, RenditionName] | None],
+        *,
+        steady: Callable[[], float] | None = None,
+        brake: Callable[[], BytesPerSecond | None] = no_brake,
+        stirred: Callable[[], None] = lambda: None,
     ) -> None:
         self._store, self._swarm, self._fetcher, self._clock = store, swarm, fetcher, clock
-        self._budget, self._owner = budget, owner
+        self._owner, self._brake, self._stirred = owner, brake, stirred
+        self.purse = Purse(store, clock, schedule, steady or clock.monotonic)
+        self._standing: Standing | None = None
+        self._why_waiting = ""
+        self._handing = asyncio.Lock()
         self._lines: dict[_Line, list[int]] = defaultdict(lambda: [0, 0])
         self._players = Bucket(clock)
         self._second: dict[TrafficClass, list[int]] = {}
@@ -51,12 +73,32 @@ class Tender:
 
     @property
     def budget(self) -> Budget:
-        return self._budget
+        """What is in force now, before any brake."""
+        return Budget() if self._standing is None else self._standing.budget
 
-    async def reconfigure(self, budget: Budget) -> None:
-        """Put new limits in force at once."""
-        self._budget = budget
+    async def open(self) -> None:
+        """Read what was spent, and hand out the first limits: until then nobody should spend."""
+        await self.purse.open()
         await self._hand_out()
+
+    async def reconfigure(self, schedule: Schedule) -> None:
+        """Put a new schedule in force at once."""
+        self.purse.reconfigure(schedule)
+        await self.open()
+        self._stirred()
+
+    async def be_quiet(self, length: timedelta) -> None:
+        """Let nothing cross the uplink for a while. Raises BadInput."""
+        await self.purse.be_quiet(length)
+        await self.open()
+
+    async def end_quiet(self) -> None:
+        await self.purse.end_quiet()
+        await self.open()
+
+    def quota(self) -> Quota | None:
+        """Return what pinning may still take; None: as much as it likes."""
+        return self.purse.quota()
 
     def rate(self, *classes: TrafficClass) -> tuple[BytesPerSecond, BytesPerSecond]:
         """Return (up, down) bytes/s of these classes over the last second."""
@@ -68,7 +110,9 @@ class Tender:
 
     def count_player(self, video: VideoId, rendition: RenditionName, is_lan: bool, count: int) -> None:
         """A player took ``count`` bytes."""
-        self._add(video, rendition, TrafficClass.LAN_PLAYERS if is_lan else TrafficClass.WAN_PLAYERS, count, 0)
+        traffic = TrafficClass.LAN_PLAYERS if is_lan else TrafficClass.WAN_PLAYERS
+        self.purse.count(traffic, count, 0)
+        self._add(video, rendition, traffic, count, 0)
 
     async def pace_player(self, is_lan: bool, count: int) -> None:
         """Wait until a player may have ``count`` bytes more. Players on the LAN never wait."""
@@ -81,6 +125,7 @@ class Tender:
 
     def count_origin(self, _origin: Origin, count: int) -> None:
         """``count`` bytes came over HTTP; those that ``count_fetched`` named a rendition for are not counted twice."""
+        self.purse.count(TrafficClass.ORIGINS, 0, count)
         named = min(count, self._named)
         self._named -= named
         self._add(NO_VIDEO, NO_RENDITION, TrafficClass.ORIGINS, 0, count - named)
@@ -109,23 +154,31 @@ class Tender:
 
     async def run(self) -> None:
         """Hand out limits and take counts once a second, write the ledger once a minute, until cancelled."""
-        await self._hand_out()
+        await self.open()
         before = written = self._clock.monotonic()
         while True:
-            await self._clock.sleep(1.0)
+            await self._clock.sleep(self._pause())
             now = self._clock.monotonic()
             self._take_counts(max(now - before, 0.001))
             before = now
+            await self._guarded("what was spent", self.purse.keep())
             await self._hand_out()
             if now - written >= FLUSH:
                 written = now
-                await self._flush_or_keep()
+                await self._guarded("the ledger", self.flush())
 
-    async def _flush_or_keep(self) -> None:
+    def _pause(self) -> float:
+        """Return the seconds until the next count, or until the hour that brings another profile, if that is sooner."""
+        if self._standing is None or self._standing.until is None:
+            return _SECOND
+        left = (self._standing.until - self._clock.now()).total_seconds()
+        return min(_SECOND, max(left, _LEAST_SLEEP))
+
+    async def _guarded(self, what: str, work: Coroutine[Any, Any, None]) -> None:
         try:
-            await self.flush()
-        except Exception:  # noqa: BLE001 - the edge of one unit of work: one writing of the ledger
-            _log.exception("the ledger could not be written; it is tried again in a minute")
+            await work
+        except Exception:  # noqa: BLE001 - the edge of one unit of work: one writing
+            _log.exception("%s could not be written; it is tried again", what)
 
     def _take_counts(self, seconds: float) -> None:
         for flow in self._swarm.drain():
@@ -133,12 +186,22 @@ class Tender:
             if owner is not None:
                 self._known[flow.info_hash] = owner
             video, rendition = owner or (NO_VIDEO, NO_RENDITION)
+            self.purse.count(flow.traffic, flow.up, flow.down)
             self._add(video, rendition, flow.traffic, flow.up, flow.down)
         second, self._second = self._second, {}
         self._player_waits = False
         self._rates = {c: (round(n[0] / seconds), round(n[1] / seconds)) for c, n in second.items()}
 
     async def _hand_out(self) -> None:
+        async with self._handing:
+            self._standing = self.purse.standing()
+            quota = self.purse.quota()
+            if (quota.why if quota else "") != self._why_waiting:
+                self._why_waiting = quota.why if quota else ""
+                self._stirred()
+            await self._hand(braked(self._standing.budget, self._brake()))
+
+    async def _hand(self, budget: Budget) -> None:
         swarm_down = self._rates.get(TrafficClass.INTERNET_PEERS, (0, 0))[1]
         use = Use(
             players_up=self._rates.get(TrafficClass.WAN_PLAYERS, (0, 0))[0],
@@ -146,7 +209,7 @@ class Tender:
             swarm_down=swarm_down,
             player_waits=self._player_waits,
         )
-        now = limits(self._budget, use)
+        now = limits(budget, use)
         if now == self._in_force:
             return
         before, self._in_force = self._in_force, now
@@ -176,4 +239,5 @@ class Tender:
     async def close(self) -> None:
         """Take the last counts and write them down."""
         self._take_counts(1.0)
+        await self.purse.note(last=True)
         await self.flush()

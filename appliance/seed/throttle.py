@@ -1,6 +1,6 @@
 """Budgets and what others use, to limits: one purse for everything that crosses the uplink. This module is pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from appliance.domain.traffic import Budget
 from appliance.domain.units import BytesPerSecond
@@ -27,6 +27,13 @@ class Limits:
     swarm: Budget
     origins_down: BytesPerSecond | None
     players_up: BytesPerSecond | None
+
+
+def braked(budget: Budget, most_up: BytesPerSecond | None) -> Budget:
+    """Return the budget with no more upload than ``most_up`` bytes/s; None holds nothing back."""
+    if most_up is None or (budget.upload is not None and budget.upload <= most_up):
+        return budget
+    return replace(budget, upload=most_up)
 
 
 def limits(budget: Budget, use: Use) -> Limits:

@@ -102,6 +102,23 @@ def go_on(session: Session, origin: Origin, code: str) -> None:
             _told(session, row)
 
 
+def begin_wait(session: Session, trouble: Trouble, until: datetime, busy: frozenset[VideoId]) -> None:
+    """Have every pin that would be fetched, save the busy ones, wait until then."""
+    coming = (PinState.QUEUED.value, PinState.PINNING.value)
+    for row in session.exec(select(PinRow).where(col(PinRow.state).in_(coming))):
+        if row.video not in busy:
+            row.state, row.trouble, row.next_try = PinState.WAITING.value, pack(trouble), until
+            _told(session, row)
+
+
+def end_wait(session: Session, code: str) -> None:
+    """Have every pin that waits for the trouble of this code have its turn again."""
+    for row in session.exec(select(PinRow).where(PinRow.state == PinState.WAITING.value)):
+        if row.trouble is not None and unpack(Trouble, row.trouble).code == code:
+            row.state, row.trouble, row.next_try = PinState.QUEUED.value, None, None
+            _told(session, row)
+
+
 def _told(session: Session, row: PinRow) -> None:
     session.add(row)
     touched(session, "pin", row.video)

@@ -10,6 +10,7 @@ from appliance.clock import ManualClock
 from appliance.domain.traffic import Budget, TrafficClass
 from appliance.domain.units import ByteCount, BytesPerSecond, InfoHash, Origin, RenditionName, VideoId
 from appliance.outbound.fetch import Fetcher, OutboundOptions
+from appliance.seed.schedule import Schedule
 from appliance.seed.tender import Tender
 from appliance.store import ledger
 from appliance.store.engine import Store
@@ -27,15 +28,19 @@ class Scene:
         self.store, self.swarm, self.clock = store, swarm, ManualClock(START)
         self.fetcher = Fetcher(OutboundOptions(), self.clock)
         self.known = {HASH: (VIDEO, NAME)}
-        self.tender = Tender(store, swarm, self.fetcher, self.clock, budget, self.known.get)
+        self.tender = Tender(store, swarm, self.fetcher, self.clock, Schedule(full=budget), self.known.get)
 
     async def seconds(self, count: int) -> None:
         for _ in range(count):
-            for _ in range(20):
-                await asyncio.sleep(0)
+            await self.at_rest()
             self.clock.advance(1)
-        for _ in range(20):
-            await asyncio.sleep(0)
+        await self.at_rest()
+
+    async def at_rest(self) -> None:
+        """Wait until the tender sleeps: it writes in a thread."""
+        async with asyncio.timeout(10):
+            while not self.clock.sleepers:  # noqa: ASYNC110 - a test's clock tells nobody who begins to sleep
+                await asyncio.sleep(0.001)
 
     def flow(self, up: int, down: int, traffic: TrafficClass = PEERS) -> None:
         self.swarm._flows.append(Flow(HASH, traffic, ByteCount(up), ByteCount(down)))
@@ -142,7 +147,7 @@ async def test_new_limits_are_in_force_at_once(tmp_path: Path) -> None:
     async with a_scene(tmp_path, Budget(upload=BytesPerSecond(1000))) as scene:
         await scene.seconds(2)
         assert scene.swarm.budget.upload == 1000
-        await scene.tender.reconfigure(Budget(upload=BytesPerSecond(77), lan_upload=BytesPerSecond(5)))
+        await scene.tender.reconfigure(Schedule(full=Budget(BytesPerSecond(77), lan_upload=BytesPerSecond(5))))
         assert (scene.swarm.budget.upload, scene.swarm.budget.lan_upload) == (77, 5)
 
 
