@@ -91,6 +91,7 @@ class Holding:
         self._failures: dict[str, SeedkeepError] = {}
         self._stack = AsyncExitStack()
         self._news = asyncio.Event()
+        self._ranged = self._counted = 0
         self.started = False
 
     @property
@@ -134,6 +135,12 @@ class Holding:
         statuses = (self._swarm.status(t.info_hash) for t in self._torrents.values())
         return ByteCount(sum(s.received for s in statuses if s is not None))
 
+    def newly_taken(self) -> int:
+        """Return the bytes that came since this was last asked, usable or not; a viewer's own ranges left out."""
+        total = self.received + self._ranged
+        new, self._counted = max(0, total - self._counted), total
+        return new
+
     @property
     def asks_ranges(self) -> bool:
         """Whether ranges are being fetched: those have time limits of their own."""
@@ -144,7 +151,7 @@ class Holding:
         self._stack.callback(self._swarm.subscribe(self._heard))
         old = await asyncio.to_thread(_load, self._library, self.manifest)
         self.manifest = merged(old, self.manifest)
-        folder = await asyncio.to_thread(self._list)
+        folder = await to_its_end(asyncio.to_thread(self._list))  # a thread goes on writing, and we may be let go
         for record in self._gathered.manifest.renditions:
             meta = self._gathered.metas.get(RenditionName(record.name))
             if meta is not None and not self._is_anothers(meta.info_hash):
@@ -170,7 +177,7 @@ class Holding:
         lost = frozenset(r.name for r in self.manifest.renditions if r.whole and r.name in self.renditions) - there
         if lost:
             self.manifest = not_whole(self.manifest, lost)
-            await asyncio.to_thread(files.save, self._library, self.manifest)
+            await to_its_end(asyncio.to_thread(files.save, self._library, self.manifest))
 
     def _spec(self, record: RenditionRecord, meta: TorrentMeta, folder: Path) -> TorrentSpec:
         spend = partial(self._spend, self.video, RenditionName(record.name))
@@ -248,6 +255,7 @@ class Holding:
 
     async def _range(self, url: str, spend: Spend, first: int, last: int) -> bytes:
         data = await self._fetcher.get_range(url, first, last, timeout=PATCH_SECONDS)
+        self._ranged += len(data)
         spend(len(data))
         return data
 

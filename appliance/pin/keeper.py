@@ -25,7 +25,8 @@ from appliance.pin.patience import NoSource, Patience
 from appliance.pin.pinner import Pinner, Resting
 from appliance.pin.reconcile import Fetch, Hands, Promise, Release, Stop, spoken, steps, waits_for_space
 from appliance.pin.releaser import Releaser
-from appliance.store import decisions, pins
+from appliance.pin.takings import WINDOW, Takings
+from appliance.store import decisions, ledger, pins
 from appliance.store.engine import Touched
 from appliance.store.leases import Leases
 from appliance.swarm.port import Fault, SwarmEvent
@@ -68,7 +69,8 @@ class Keeper:
         self._chores = Chores(parts, self.opened, clock, self._guarded)
         self.pinner = Pinner(parts, self.opened, leases, clock, chance, self._chores.unadorned.put)
         self.releaser = Releaser(parts, self.opened, leases, clock)
-        self._patience = Patience()
+        self._patience, self._takings = Patience(), Takings()
+        self.opened.on_close(self._count_taken)
         self._wake = asyncio.Event()
         self._renewed: dict[VideoId, bool] = {}
         self._tasks: dict[VideoId, asyncio.Task[None]] = {}
@@ -226,6 +228,7 @@ class Keeper:
         await self._mind_quota()
         wanted = await self.parts.store.read(decisions.to_carry_out)
         held = {p.video: p for p in await self.parts.store.read(pins.every)}
+        self._takings.keep({video for video, pin in held.items() if pin.state is not PinState.PINNED})
         await self._follow_news(held)
         self._close_unwatched(held, wanted)
         for video, (why, rendition) in list(self._faults.items()):
@@ -322,6 +325,10 @@ class Keeper:
     async def _restore(self) -> None:
         """Put what is pinned into the swarm, a few at a time, while the plan is followed."""
         rows = await self.parts.store.read(pins.every)
+        now = self._clock.now()
+        taken = await self.parts.store.read(ledger.taken, (now - WINDOW).date())
+        for unfinished in (row.video for row in rows if row.state is not PinState.PINNED and row.video in taken):
+            self._takings.note(unfinished, taken[unfinished], now)
         wanted = {d.video for d in await self.parts.store.read(decisions.to_carry_out) if d.verdict is Verdict.PIN}
         turns = asyncio.Semaphore(_SEEDED_TOGETHER)
 
@@ -340,8 +347,21 @@ class Keeper:
     async def _watch(self) -> None:
         """Look after what is being fetched."""
         await self._watch_disk()
+        self._watch_takings()
         self._welcome_origins()
         self._watch_sources()
+
+    def _count_taken(self, holding: Holding) -> None:
+        self._takings.note(holding.video, holding.newly_taken(), self._clock.now())
+
+    def _watch_takings(self) -> None:
+        """What is fetched again and again is left alone."""
+        for video, holding in self.holdings.items():
+            self._count_taken(holding)
+            if video in self._fetching and holding.started and holding.done < holding.size:
+                trouble = self._takings.trouble(video, holding.size, self._clock.now())
+                if trouble is not None:
+                    holding.fail(trouble)
 
     def _welcome_origins(self) -> None:
         """What began without its origin gets bytes from there too, once it may be asked."""

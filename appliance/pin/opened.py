@@ -28,6 +28,7 @@ class Opened:
         """Pinned videos whose torrent has left the swarm with the video that had it: they may seed it now."""
         self._doors: WeakValueDictionary[VideoId, asyncio.Lock] = WeakValueDictionary()
         self._listeners: list[Callable[[VideoId], None]] = []
+        self._counters: list[Callable[[Holding], None]] = []
 
     def door(self, video: VideoId) -> asyncio.Lock:
         """Return the lock that is held by whoever works on a video's files or torrents."""
@@ -41,6 +42,10 @@ class Opened:
     def on_change(self, listener: Callable[[VideoId], None]) -> None:
         """Call ``listener`` when what is on the disk of a video changed."""
         self._listeners.append(listener)
+
+    def on_close(self, counter: Callable[[Holding], None]) -> None:
+        """Call ``counter`` with a holding just before it is closed."""
+        self._counters.append(counter)
 
     def tell(self, video: VideoId) -> None:
         for listener in self._listeners:
@@ -95,6 +100,8 @@ class Opened:
         """Close a video, if it is open. Its torrents go on as they are, or leave the swarm."""
         holding = self.holdings.pop(video, None)
         if holding is not None:
+            for counter in self._counters:
+                counter(holding)
             await holding.close(keep_torrents=keep_torrents)
             self.settle(video)
         self.tell(video)

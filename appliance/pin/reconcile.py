@@ -10,6 +10,7 @@ from appliance.domain.plan import Decision, Verdict
 from appliance.domain.units import ByteCount, VideoId
 from appliance.errors import LibraryMissing, NoSpace, OriginError, QuotaUsed, SeedkeepError, Throttled
 from appliance.pin.patience import NoSource
+from appliance.pin.takings import WINDOW, DownloadLoop
 
 LOOK_AGAIN = timedelta(seconds=30)
 """How soon a pin that waits for the disk may go on: then it is looked at, without asking anybody anything."""
@@ -163,6 +164,8 @@ def set_back(pin: Pin, error: SeedkeepError, now: datetime, chance: float) -> Pi
         case Throttled():
             wait = timedelta(seconds=min(max(error.after, 1.0), 86_400.0) * (1.0 + 0.1 * chance))
             state, failures, again = PinState.WAITING, pin.failures, now + wait
+        case DownloadLoop():
+            again = now + WINDOW
         case NoSource():
             told = timedelta(seconds=min(error.after, _LONGEST_WITHOUT_PEERS))
             state, again = PinState.WAITING, now + max(back_off(counted, chance), told)

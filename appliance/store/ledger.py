@@ -71,6 +71,17 @@ def by_rendition(session: Session, first: date, last: date, limit: int, offset: 
     )
 
 
+def taken(session: Session, first: date) -> dict[VideoId, ByteCount]:
+    """Return the bytes taken from peers and origins for each video, from this day on."""
+    sources = (TrafficClass.INTERNET_PEERS.value, TrafficClass.LAN_PEERS.value, TrafficClass.ORIGINS.value)
+    query = (
+        select(LedgerRow.video, func.sum(LedgerRow.down))
+        .where(LedgerRow.day >= first, col(LedgerRow.traffic).in_(sources), LedgerRow.video != "")
+        .group_by(col(LedgerRow.video))
+    )
+    return {VideoId(video): ByteCount(int(down)) for video, down in session.exec(query) if down}
+
+
 def of_video(session: Session, video: VideoId) -> tuple[ByteCount, ByteCount]:
     """Return all bytes ever (up, down) of one video."""
     up, down = session.exec(
