@@ -24,6 +24,8 @@ CHUNK = 256 * 1024
 _LARGER = ((2, 1024 * 1024), (8, 512 * 1024))
 """(answers at once at most, bytes of their reads)."""
 THREADS = 8
+SENDERS = max(2, min(THREADS, os.cpu_count() or 2))
+"""Threads that ``sendfile``: each can fill a core, and more of them than cores would take the loop's."""
 PATIENCE = 30.0
 """Seconds without a byte after which an answer ends."""
 
@@ -41,6 +43,7 @@ class MediaPool:
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(THREADS, "media-io")
+        self._senders = ThreadPoolExecutor(SENDERS, "media-send")
         self._open = 0
 
     async def open(self, path: Path, file: PlayableFile, first: int | None = None) -> "HeldSource":
@@ -57,12 +60,12 @@ class MediaPool:
 
     def ship(self, wire: Wire, fd: int, count: int) -> Shipment | None:
         """Return the way without copying for ``count`` bytes, where there is one."""
-        return wire.take(self._threads, fd, count)
+        return wire.take(self._senders, fd, count)
 
     @property
     def crowded(self) -> bool:
-        """Whether more is being served than there are threads: then none waits for one viewer."""
-        return self._open > THREADS
+        """Whether more is being served than there are senders: then none waits for one viewer."""
+        return self._open > SENDERS
 
     async def read(self, fd: int, offset: int, length: int) -> bytes:
         """Return what one ``pread`` gives. Raises OSError."""
@@ -87,7 +90,8 @@ class MediaPool:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._threads, self._senders):
+            threads.shutdown(wait=False, cancel_futures=True)
 
 
 class HeldSource:

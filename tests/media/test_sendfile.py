@@ -14,7 +14,7 @@ import pytest
 from appliance.domain.viewer import Viewer
 from appliance.serve import sendfile
 from appliance.serve.sendfile import Shipment
-from appliance.serve.source import THREADS
+from appliance.serve.source import SENDERS, THREADS
 from tests.media.shelf import VIDEO, FedReader, Notes, StandInShelf, empty_shelf, noise, rendition, serving
 
 MIB = 1024 * 1024
@@ -148,7 +148,7 @@ async def test_slow_viewers_beyond_the_number_of_threads_keep_nobody_waiting(
 ) -> None:
     async with serving(shelf, notes) as address:
         slow: list[Wires] = []
-        for _ in range(THREADS + 4):
+        for _ in range(SENDERS + THREADS):
             wires = await asyncio.open_connection(*address, limit=1024)
             wires[1].write(get())
             assert (await head_of(wires[0]))[0] == 206
