@@ -75,10 +75,9 @@ def bar(video: Candidate) -> Reason | None:
 def copies_elsewhere(video: Candidate) -> int | None:
     """Return how many whole copies are known elsewhere, an origin that is away not counted; None is unknown."""
     found = video.copies
-    if found.live is None or not _origin_away(video) or not found.reports:
+    if found.live is None or not _origin_away(video):
         return found.live
-    others = any(report.count for report in found.reports if report.source is not CopySource.ORIGIN)
-    return found.live if others else 0
+    return max(0, found.live - sum(said.count for said in found.reports if said.source is CopySource.ORIGIN))
 
 
 def is_last_copy(video: Candidate) -> bool:

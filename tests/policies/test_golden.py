@@ -31,6 +31,7 @@ from appliance.domain.video import RenditionKind, Upstream
 from policies import plan
 from policies.explain import explain, human_size, sentence, verdict_word
 from policies.presets import default_rules
+from policies.wording import counted
 from tests.policies.worlds import FILMS, GB, MB, NEWS, NOW, candidate, held, recent, rendition, world
 
 PLANS = Path(__file__).parent.parent / "golden" / "plans"
@@ -422,7 +423,8 @@ def told(scene: Scene, found: Plan) -> str:
         rule = next(r for r in scene.rules if r.id == use.rule)
         of = f" of {human_size(use.budget)}" if use.budget is not None else ""
         paused = ", paused" if rule.paused else ""
-        lines.append(f"Rule “{rule.name}” ({rule.kind}{paused}): {use.videos} videos, {human_size(use.used)}{of}.")
+        videos = counted(str(use.videos), "video", "videos")
+        lines.append(f"Rule “{rule.name}” ({rule.kind}{paused}): {videos}, {human_size(use.used)}{of}.")
     lines.append("")
     for decision in found.decisions:
         change = "" if decision.change is None else f" {sentence(decision.change)}"
