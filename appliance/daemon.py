@@ -16,7 +16,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import tzinfo
+from datetime import timedelta, tzinfo
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -45,13 +45,15 @@ from appliance.pin.headroom import Headroom
 from appliance.pin.keeper import Keeper, KeeperOptions
 from appliance.pin.opener import Parts
 from appliance.pin.reading import HouseShelf
+from appliance.plan.examiner import Examiner, ExaminerOptions
 from appliance.plan.planner import Planner, PlannerOptions
+from appliance.plan.surveyor import Surveyor, SurveyOptions
 from appliance.seed.schedule import Schedule
 from appliance.seed.tender import Tender
 from appliance.serve.media import create_media_app
 from appliance.serve.sendfile import WireProtocol
 from appliance.settings import Settings
-from appliance.store import logins, observations, saved
+from appliance.store import copies, logins, observations, saved
 from appliance.store.engine import Store
 from appliance.store.leases import Leases
 from appliance.swarm.options import SwarmOptions
@@ -131,6 +133,29 @@ def keeper_options(settings: Settings) -> KeeperOptions:
     return KeeperOptions(settings.pin.at_once, float(settings.pin.patience))
 
 
+def planner_options(settings: Settings) -> PlannerOptions:
+    return PlannerOptions(settings.pin.web_videos, timedelta(days=settings.plan.protect_days))
+
+
+def examiner_options(settings: Settings, home: Household) -> ExaminerOptions:
+    """Return whom challenges may call, and from where: as the swarm's own calls."""
+    s = settings.swarm
+    return ExaminerOptions(s.encryption != "forced", _list(s.interfaces), frozenset(map(str, home.addresses())))
+
+
+class _Challenges:
+    """``plan.examiner.Spend`` by the tender."""
+
+    def __init__(self, tender: Callable[[], Tender]) -> None:
+        self._tender = tender
+
+    def peers(self, video: VideoId, rendition: RenditionName, up: int, down: int) -> None:
+        self._tender().count_challenge(video, rendition, up, down)
+
+    def fetched(self, video: VideoId, rendition: RenditionName, count: int) -> None:
+        self._tender().count_fetched(video, rendition, count)
+
+
 def floor_of(settings: Settings) -> Floor:
     return Floor(ByteCount(settings.library.floor_bytes), settings.library.floor_percent)
 
@@ -190,9 +215,19 @@ class House:
             self.leases,
             self.keeper.disk,
             self.clock,
-            PlannerOptions(settings.pin.web_videos),
+            planner_options(settings),
             lambda: self.tender.quota(),
         )
+        examiner = Examiner(
+            store,
+            swarm,
+            library,
+            self.fetcher,
+            lambda: examiner_options(self.book.current, self.home),
+            _Challenges(lambda: self.tender),
+            _chance,
+        )
+        self.surveyor = Surveyor(store, examiner, self.clock, SurveyOptions(settings.plan.challenge_daily_bytes))
         self.headroom = Headroom(self.space, store, self.clock, self._made_room)
         self.tender = Tender(
             store,
@@ -274,7 +309,9 @@ class House:
             self._made_room()
         if after.pin != before.pin:
             self.keeper.reconfigure(keeper_options(after))
-            self.planner.reconfigure(PlannerOptions(after.pin.web_videos))
+        if (after.pin, after.plan) != (before.pin, before.plan):
+            self.planner.reconfigure(planner_options(after))
+            self.surveyor.reconfigure(SurveyOptions(after.plan.challenge_daily_bytes))
 
     async def open_access(self) -> None:
         """Make the local token of the command line, and the one-time code while there is no password yet."""
@@ -302,6 +339,7 @@ class House:
         now = self.clock.now()
         await self.store.write(logins.sweep, now)
         await self.store.write(observations.thin, now)
+        await self.store.write(copies.sweep, now)
 
     async def announce(self, port: int) -> None:
         """Say on the household's networks who we are, and follow its addresses, until cancelled."""
@@ -437,6 +475,7 @@ async def _work(house: House, server: _Server, service: Systemd, listener: socke
             group.create_task(house.tender.run(), name="tender"),
             group.create_task(house.keeper.run(), name="keeper"),
             group.create_task(house.planner.keep_planning(), name="planner"),
+            group.create_task(house.surveyor.keep_asking(), name="surveyor"),
             group.create_task(house.headroom.keep_watching(), name="headroom"),
             group.create_task(house.follower.run(), name="follower"),
             group.create_task(house.announce(house.port), name="mdns"),

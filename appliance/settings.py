@@ -117,6 +117,15 @@ class Pin(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     web_videos: Annotated[bool, Meta(description="Also pin plain MP4 files where HLS is there.")] = False
 
 
+class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    challenge_daily_bytes: Annotated[
+        int, Meta(ge=0, description="Bytes a day for finding out who really has copies; 0: never ask.")
+    ] = 64 * 1024**2
+    protect_days: Annotated[
+        int, Meta(ge=1, le=365, description="Days an origin may fail before what is held of it is protected.")
+    ] = 7
+
+
 class Lan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     mdns: Annotated[bool, Meta(description="Announce the box on this network.")] = True
     name: Annotated[
@@ -140,4 +149,5 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     bandwidth: Bandwidth = Bandwidth()
     library: Library = Library()
     pin: Pin = Pin()
+    plan: Plan = Plan()
     lan: Lan = Lan()

@@ -123,6 +123,11 @@ class Tender:
             await self._hand_out()
         await self._players.take(count)
 
+    def count_challenge(self, video: VideoId, rendition: RenditionName, up: int, down: int) -> None:
+        """A peer was asked for proof of its copy."""
+        self.purse.count(TrafficClass.INTERNET_PEERS, up, down)
+        self._add(video, rendition, TrafficClass.INTERNET_PEERS, up, down)
+
     def count_origin(self, _origin: Origin, count: int) -> None:
         """``count`` bytes came over HTTP; those that ``count_fetched`` named a rendition for are not counted twice."""
         self.purse.count(TrafficClass.ORIGINS, 0, count)

@@ -16,6 +16,7 @@ GROUPS = {
     "swarm": "Swarm",
     "library": "Disk",
     "pin": "Pinning",
+    "plan": "Planning",
     "lan": "This network",
 }
 """Groups in the order they are shown. Limits have a page of their own, the first password has none."""
@@ -38,6 +39,8 @@ LABELS = {
     "floor_bytes": "Floor in GB",
     "floor_percent": "Floor in percent",
     "at_once": "Videos at once",
+    "challenge_daily_bytes": "Checks of copies, bytes a day",
+    "protect_days": "Patience with an origin",
     "patience": "Patience with a silent video",
     "web_videos": "Plain MP4 files too",
     "mdns": "Announce on this network",
