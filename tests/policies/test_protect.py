@@ -4,14 +4,16 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from hypothesis import given
 
 from appliance.domain.pin import Wish
-from appliance.domain.plan import Candidate, Copies, CopyReport, CopySource, ReasonCode, Rule
+from appliance.domain.plan import Candidate, Copies, CopyReport, CopySource, ReasonCode, Rule, Verdict, World
 from appliance.domain.units import RuleId
 from appliance.domain.video import Upstream
+from policies import plan
 from policies.explain import sentence
 from policies.protect import bar, copies_elsewhere, is_last_copy, protection
-from tests.policies.worlds import MB, NOW, candidate, held, recent
+from tests.policies.worlds import MB, NOW, STEADY, candidate, held, recent, rule_sets, worlds
 
 OLD = held(candidate("a", days=100), days=50, rule="recent")
 RULES = (recent(),)
@@ -130,3 +132,36 @@ def test_the_end_of_a_shortest_lifetime_is_said() -> None:
     assert found is not None
     assert found.until == NOW + timedelta(days=10)
     assert protection(replace(OLD, wish=Wish.PIN), RULES, NOW) is not None
+
+
+@STEADY
+@given(worlds(unknown=True), rule_sets())
+def test_no_last_copy_and_nothing_of_a_silent_origin_goes_without_the_owners_word(
+    before: World, rules: tuple[Rule, ...]
+) -> None:
+    released = {d.video for d in plan(before, rules, NOW).decisions if d.verdict is Verdict.RELEASE}
+    for video in before.videos:
+        if video.held is None or video.wish not in (None, Wish.PIN) or video.gone_release:
+            continue
+        whole = video.held.pinned_at is not None
+        last = whole and video.copies.live == 0
+        failing = video.origin_failing
+        silent = failing is not None and NOW - failing >= before.protect_after and (whole or video.held.done > 0)
+        assert not (video.id in released and (last or silent))
+
+
+@STEADY
+@given(worlds(), rule_sets())
+def test_what_stays_only_because_it_is_protected_says_on_what_ground(before: World, rules: tuple[Rule, ...]) -> None:
+    grounds = {
+        ReasonCode.CHOSEN,
+        ReasonCode.HAND_PIN,
+        ReasonCode.MIN_LIFETIME,
+        ReasonCode.GONE_KEPT,
+        ReasonCode.LAST_COPY,
+        ReasonCode.ORIGIN_DOWN,
+        ReasonCode.WATCHED_NOW,
+    }
+    for decision in plan(before, rules, NOW).decisions:
+        if decision.verdict is Verdict.KEEP:
+            assert grounds & {reason.code for reason in decision.reasons}
