@@ -26,6 +26,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from appliance.book import Page
 from appliance.clock import Clock, RealClock, since_boot
+from appliance.domain.traffic import TrafficClass
 from appliance.domain.units import ByteCount, Origin, RenditionName, VideoId
 from appliance.errors import BadInput
 from appliance.follow.follower import Follower
@@ -49,7 +50,9 @@ from appliance.plan.examiner import Examiner, ExaminerOptions
 from appliance.plan.planner import Planner, PlannerOptions
 from appliance.plan.surveyor import Surveyor, SurveyOptions
 from appliance.seed.schedule import Schedule
+from appliance.seed.sharer import Sharer, SharerOptions
 from appliance.seed.tender import Tender
+from appliance.seed.yielding import Sending, Yielding, YieldingOptions, way_out
 from appliance.serve.media import create_media_app
 from appliance.serve.sendfile import WireProtocol
 from appliance.settings import Settings
@@ -156,6 +159,11 @@ class _Challenges:
         self._tender().count_fetched(video, rendition, count)
 
 
+def yielding_options(settings: Settings) -> YieldingOptions:
+    b = settings.bandwidth
+    return YieldingOptions(b.yield_to_players, b.yield_to_household, b.probe_host)
+
+
 def floor_of(settings: Settings) -> Floor:
     return Floor(ByteCount(settings.library.floor_bytes), settings.library.floor_percent)
 
@@ -238,10 +246,29 @@ class House:
             self.keeper.owner,
             steady=since_boot,
             stirred=self._quota_stirred,
+            brake=lambda: self.yielding.cap,
+        )
+        self.yielding = Yielding(self.clock, self._sending, self._way_out, yielding_options(settings))
+        self.sharer = Sharer(
+            store,
+            swarm,
+            self.clock,
+            self.keeper.owner,
+            lambda: self.tender.uplink,
+            self.tender.on_lan,
+            SharerOptions(settings.swarm.announce_at_once),
         )
         self.shelf = HouseShelf(self.keeper)
         self.media = create_media_app(self.shelf, self.leases, self.tender.count_player, self.tender.pace_player)
         self.web = create_app(self._services())
+
+    def _sending(self) -> Sending:
+        up, _ = self.tender.rate(TrafficClass.INTERNET_PEERS, TrafficClass.WAN_PLAYERS)
+        to_screens, _ = self.tender.rate(TrafficClass.LAN_PLAYERS)
+        return Sending(up, self.tender.budget.upload, to_screens > 0)
+
+    async def _way_out(self, host: str) -> str | None:
+        return await way_out(self.store, host, allow_private=self.book.current.follow.allow_private_origins)
 
     def _quota_stirred(self) -> None:
         self.keeper.wake()
@@ -300,6 +327,9 @@ class House:
         """Hand changed settings to the rooms they concern, at once."""
         if after.bandwidth != before.bandwidth:
             await self.tender.reconfigure(await asyncio.to_thread(schedule_of, after, self.zone))
+            self.yielding.reconfigure(yielding_options(after))
+        if after.swarm.announce_at_once != before.swarm.announce_at_once:
+            self.sharer.reconfigure(SharerOptions(after.swarm.announce_at_once))
         if after.follow != before.follow:
             self.fetcher.reconfigure(outbound_options(after))
         if (after.swarm, after.follow) != (before.swarm, before.follow):
@@ -473,6 +503,8 @@ async def _work(house: House, server: _Server, service: Systemd, listener: socke
         serving = group.create_task(server.serve(sockets=[listener]), name="web")
         tasks = [
             group.create_task(house.tender.run(), name="tender"),
+            group.create_task(house.yielding.run(), name="yielding"),
+            group.create_task(house.sharer.run(), name="sharer"),
             group.create_task(house.keeper.run(), name="keeper"),
             group.create_task(house.planner.keep_planning(), name="planner"),
             group.create_task(house.surveyor.keep_asking(), name="surveyor"),

@@ -67,6 +67,9 @@ class Swarm(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     encryption: Annotated[
         Literal["enabled", "forced", "disabled"], Meta(description="BitTorrent protocol encryption.")
     ] = "enabled"
+    announce_at_once: Annotated[
+        int, Meta(ge=1, le=100_000, description="Whole videos' torrents that look for peers at once, in turns.")
+    ] = 200
     peers_per_video: Annotated[int, Meta(ge=2, le=500, description="Peers for each video at most.")] = 50
     webtorrent: Annotated[bool, Meta(description="Also talk to WebTorrent peers in browsers.")] = False
 
@@ -97,6 +100,20 @@ class Bandwidth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     daily_download: Annotated[Transfer | None, Meta(description="Bytes that may come down each day.")] = None
     monthly_upload: Annotated[Transfer | None, Meta(description="Bytes that may go up each month.")] = None
     monthly_download: Annotated[Transfer | None, Meta(description="Bytes that may come down each month.")] = None
+    yield_to_players: Annotated[
+        bool, Meta(description="Send half as much to the internet while a screen in the house plays.")
+    ] = True
+    yield_to_household: Annotated[
+        bool, Meta(description="Send less to the internet while packets wait in the router, and more again after.")
+    ] = True
+    probe_host: Annotated[
+        str,
+        Meta(
+            max_length=253,
+            pattern=r"^[A-Za-z0-9.:_-]*$",
+            description="Host towards which that wait is measured; empty: an origin that is followed.",
+        ),
+    ] = ""
     billing_day: Annotated[
         int, Meta(ge=1, le=31, description="Day on which the month's budgets begin anew; a short month's last day.")
     ] = 1

@@ -29,6 +29,7 @@ NO_VIDEO, NO_RENDITION = VideoId(""), RenditionName("")
 _INTERNET_DOWN = frozenset({TrafficClass.INTERNET_PEERS, TrafficClass.ORIGINS})
 _Line = tuple[date, VideoId, RenditionName, TrafficClass]
 _SECOND = 1.0
+_NEAR_LINGERS = 10.0
 _LEAST_SLEEP = 0.01
 
 
@@ -70,6 +71,17 @@ class Tender:
         self._named = 0
         self._player_waits = False
         self._in_force: Limits | None = None
+        self._near: dict[InfoHash, float] = {}
+
+    @property
+    def uplink(self) -> BytesPerSecond | None:
+        """What the swarm may send to the internet now in bytes/s; None: no limit."""
+        return None if self._in_force is None else self._in_force.swarm.upload
+
+    def on_lan(self, info_hash: InfoHash) -> bool:
+        """Say whether a torrent gave to a peer in the house within the last seconds."""
+        at = self._near.get(info_hash)
+        return at is not None and self._clock.monotonic() - at < _NEAR_LINGERS
 
     @property
     def budget(self) -> Budget:
@@ -191,6 +203,8 @@ class Tender:
             if owner is not None:
                 self._known[flow.info_hash] = owner
             video, rendition = owner or (NO_VIDEO, NO_RENDITION)
+            if flow.traffic is TrafficClass.LAN_PEERS and flow.up:
+                self._near[flow.info_hash] = self._clock.monotonic()
             self.purse.count(flow.traffic, flow.up, flow.down)
             self._add(video, rendition, flow.traffic, flow.up, flow.down)
         second, self._second = self._second, {}

@@ -3,14 +3,19 @@ loop; what it means is ``brake``'s.
 """
 
 import asyncio
+import ipaddress
 import logging
+import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from appliance.clock import Clock
 from appliance.domain.units import BytesPerSecond
 from appliance.lan import hops
 from appliance.seed.brake import Brake, Sign
+from appliance.store import channels
+from appliance.store.engine import Store
 
 _log = logging.getLogger(__name__)
 
@@ -131,3 +136,22 @@ class Yielding:
         address = await self._target(self._options.host)
         self._way = None if address is None else (address, await asyncio.to_thread(hops.beyond_router, address))
         return self._way
+
+
+async def way_out(store: Store, host: str, *, allow_private: bool) -> str | None:
+    """Return the address of ``host``, or of the first origin that is followed; None where there is none.
+
+    Probes go towards it and die on the way. An address that is not of the internet says nothing of the way there, so
+    without ``allow_private`` it is none.
+    """
+    if not host:
+        followed = await store.read(channels.every)
+        host = next((name for c in followed if (name := urlsplit(f"//{c.info.address.origin}").hostname)), "")
+    if not host:
+        return None
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, 9, type=socket.SOCK_DGRAM)
+    except OSError:
+        return None
+    addresses = [str(entry[4][0]) for entry in sorted(found, key=lambda entry: entry[0])]
+    return next((a for a in addresses if allow_private or ipaddress.ip_address(a.partition("%")[0]).is_global), None)

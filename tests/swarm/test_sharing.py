@@ -14,6 +14,7 @@ from appliance.seed.sharer import Sharer, SharerOptions
 from appliance.store.engine import Store
 from appliance.store.giving import Giving
 from appliance.swarm.session import LibtorrentSwarm
+from tests.swarm.test_challenge import until
 from tests.swarm.test_wire import LAN, foreign, taken
 from tests.swarm.torrents import KIB, Content, noise, quiet
 from tests.world import peers
@@ -61,9 +62,7 @@ async def test_the_only_copy_goes_out_before_the_popular_one_under_one_limit(tmp
         crowd = [peers.add(s, hit.meta.raw, tmp_path / f"h{k}", peers=here) for k, s in enumerate(others[:4])]
         one = peers.add(others[4], rare.meta.raw, tmp_path / "one", peers=here)
         sharing = asyncio.create_task(_sharer(swarm, {"rare": (rare, 0), "hit": (hit, 40)}, limit, 10).run())
-        async with asyncio.timeout(60):
-            while not one.status().is_seeding:
-                await asyncio.sleep(0.1)
+        await until(lambda: one.status().is_seeding, 60)
         beside = taken(crowd)
         sharing.cancel()
         # Without shares the crowd of four has four times as much by then; with them far less.
@@ -93,9 +92,7 @@ async def test_of_many_torrents_a_few_announce_at_once_and_the_quiet_ones_still_
             named = {str(k): (content, k) for k, content in enumerate(films)}
             sharer = _sharer(swarm, named, None, 2)
             await sharer.step()
-            async with asyncio.timeout(20):
-                while len(_heard(tracker)) < 2:
-                    await asyncio.sleep(0.05)
+            await until(lambda: len(_heard(tracker)) >= 2)
             rarest = {InfoHash(films[0].meta.info_hash), InfoHash(films[1].meta.info_hash)}
             await asyncio.sleep(1.0)  # who should keep quiet had the time to speak
             assert _heard(tracker) == rarest
@@ -105,9 +102,7 @@ async def test_of_many_torrents_a_few_announce_at_once_and_the_quiet_ones_still_
             handle: lt.torrent_handle = peers.add(
                 caller, last.raw, tmp_path / "caller", peers=[("127.0.0.1", await swarm.port())]
             )
-            async with asyncio.timeout(30):
-                while not handle.status().is_seeding:
-                    await asyncio.sleep(0.05)
+            await until(lambda: handle.status().is_seeding, 30)
             del caller
     finally:
         await asyncio.to_thread(server.close)
