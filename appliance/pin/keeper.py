@@ -17,6 +17,7 @@ from appliance.domain.traffic import Quota
 from appliance.domain.units import ByteCount, InfoHash, Origin, RenditionName, VideoId
 from appliance.errors import LibraryMissing, NoSpace, QuotaUsed, SeedkeepError
 from appliance.library.space import Space
+from appliance.pin.allowance import Allowance, OriginBudgetUsed
 from appliance.pin.chores import Chores
 from appliance.pin.holding import Holding
 from appliance.pin.opened import Opened
@@ -42,10 +43,12 @@ _SEEDED_TOGETHER = 8
 
 @dataclass(frozen=True, slots=True)
 class KeeperOptions:
-    """``at_once``: videos fetched together; ``patience``: seconds that one of which nothing comes keeps its turn."""
+    """``at_once``: videos fetched together; ``patience``: seconds that one of which nothing comes keeps its turn;
+    ``origin_daily_bytes``: media that may be taken from one origin on a UTC day."""
 
     at_once: int = 3
     patience: float = 120.0
+    origin_daily_bytes: ByteCount | None = None
 
 
 class Keeper:
@@ -69,6 +72,8 @@ class Keeper:
         self._chores = Chores(parts, self.opened, clock, self._guarded)
         self.pinner = Pinner(parts, self.opened, leases, clock, chance, self._chores.unadorned.put)
         self.releaser = Releaser(parts, self.opened, leases, clock)
+        self._allowance = Allowance(parts.store, clock, options.origin_daily_bytes)
+        self._allowance_changed = True
         self._patience, self._takings = Patience(), Takings()
         self.opened.on_close(self._count_taken)
         self._wake = asyncio.Event()
@@ -93,7 +98,8 @@ class Keeper:
         self._wake.set()
 
     def reconfigure(self, options: KeeperOptions) -> None:
-        self._options = options
+        self._options, self._allowance.limit = options, options.origin_daily_bytes
+        self._allowance_changed = True
         self.wake()
 
     def owner(self, info_hash: InfoHash) -> tuple[VideoId, RenditionName] | None:
@@ -226,6 +232,7 @@ class Keeper:
     async def _reconcile(self) -> None:
         await self._go_on_with_rested()
         await self._mind_quota()
+        await self._mind_allowance()
         wanted = await self.parts.store.read(decisions.to_carry_out)
         held = {p.video: p for p in await self.parts.store.read(pins.every)}
         self._takings.keep({video for video, pin in held.items() if pin.state is not PinState.PINNED})
@@ -274,7 +281,7 @@ class Keeper:
 
     async def _fetch(self, pin: Pin) -> None:
         try:
-            await self.pinner.fetch(pin)
+            await self.pinner.fetch(pin, self._allowance)
         except Resting as rest:
             await self._let_wait(pin, rest)
         else:
@@ -319,6 +326,18 @@ class Keeper:
                 self._stop(video)
         trouble = Trouble(error.code, error.message, error.hint)
         await self.parts.store.promise(pins.begin_wait, trouble, error.until, frozenset(self._tasks))
+
+    async def _mind_allowance(self) -> None:
+        """Stop what comes from an origin of which enough was taken today."""
+        if self._allowance_changed:
+            self._allowance_changed = False
+            await self.parts.store.promise(pins.end_wait, OriginBudgetUsed.code)
+        for video in self._fetching & self.holdings.keys():
+            holding = self.holdings[video]
+            try:
+                await self._allowance.require(Origin(holding.manifest.origin))
+            except OriginBudgetUsed as error:
+                holding.fail(error)
 
     # Restart
 

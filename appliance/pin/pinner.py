@@ -19,6 +19,7 @@ from appliance.library import files, release
 from appliance.library.layout import base_name
 from appliance.library.manifest import Manifest, RenditionRecord
 from appliance.pin import upkeep
+from appliance.pin.allowance import Allowance
 from appliance.pin.holding import Holding
 from appliance.pin.merge import not_whole, whole
 from appliance.pin.opened import Opened
@@ -76,11 +77,11 @@ class Pinner:
         )
         await self._put(fresh)
 
-    async def fetch(self, pin: Pin) -> None:
+    async def fetch(self, pin: Pin, allowance: Allowance) -> None:
         """Make a pin whole, or write down why it is not. Raises Resting."""
         async with self._door(pin.video):
             try:
-                await self._fetch(pin)
+                await self._fetch(pin, allowance)
             except SeedkeepError as error:
                 await self._set_back(pin, await self._named(error))
             except Resting:
@@ -89,11 +90,12 @@ class Pinner:
                 await self._set_back(pin, sentence(error))
                 raise
 
-    async def _fetch(self, pin: Pin) -> None:
+    async def _fetch(self, pin: Pin, allowance: Allowance) -> None:
         await asyncio.to_thread(self._parts.library.require)
         record = await record_of(self._parts, pin.video)
         if await self._is_whole_already(pin, record):
             return
+        await allowance.require(record.summary.origin)
         rest = self._parts.fetcher.manners.rest(record.summary.origin)
         if rest > _PATIENCE and not await self._goes_without_origin(pin, record):
             raise Resting(record.summary.origin, rest)

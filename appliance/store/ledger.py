@@ -8,9 +8,9 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlmodel import Session, col, func, select
 
 from appliance.domain.traffic import Entry, TrafficClass
-from appliance.domain.units import ByteCount, RenditionName, VideoId
+from appliance.domain.units import ByteCount, Origin, RenditionName, VideoId
 from appliance.store.engine import touched
-from appliance.store.tables import LedgerRow
+from appliance.store.tables import LedgerRow, VideoRow
 
 
 def add(session: Session, entries: Iterable[Entry]) -> None:
@@ -80,6 +80,16 @@ def taken(session: Session, first: date) -> dict[VideoId, ByteCount]:
         .group_by(col(LedgerRow.video))
     )
     return {VideoId(video): ByteCount(int(down)) for video, down in session.exec(query) if down}
+
+
+def taken_from(session: Session, origin: Origin, day: date) -> ByteCount:
+    """Return the media bytes that came over HTTP on this day for the videos of one origin."""
+    query = (
+        select(func.coalesce(func.sum(LedgerRow.down), 0))
+        .join(VideoRow, col(VideoRow.id) == col(LedgerRow.video))
+        .where(LedgerRow.day == day, LedgerRow.traffic == TrafficClass.ORIGINS.value, VideoRow.origin == origin)
+    )
+    return ByteCount(int(session.exec(query).one()))
 
 
 def of_video(session: Session, video: VideoId) -> tuple[ByteCount, ByteCount]:
