@@ -5,8 +5,8 @@ soundness                what makes a rule valid       claims   every rule's wis
 protect                  what may never be released    prices   what a byte costs where rules want the same
 renditions               which encodings are kept      brim     how much of a budget is best used
 sizes                    known and estimated bytes     fit      the most worth inside the budgets
-presets                  rules to begin with           lines    what was placed and not, as decisions
-                                                       explain  reasons as sentences
+rulebook, fields         rules as a file               lines    what was placed and not, as decisions
+presets                  rules to begin with           explain  reasons as sentences: filter_words, changes, wording
 
 Pure functions over the domain: no clock, no chance, no I/O. The same world and rules give the same plan, in whatever
 order they are given; a plan carried out and made again changes nothing. This module makes the plan.

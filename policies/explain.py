@@ -44,10 +44,26 @@ def _chosen(facts: Facts) -> str:
             return f"{place}: about {counted(rate, 'view', 'views')} a day now."
         case RuleKind.EVERYTHING:
             return f"{rule_of(facts)} keeps every video that it looks at."
+        case RuleKind.RARE_FIRST:
+            return f"{place}: {_elsewhere(facts)}."
         case RuleKind.LAST_N:
             return f"{place}: one of the last of its channel, published on {human_date(facts.get('published', '?'))}."
         case _:
             return f"{place}."
+
+
+def _elsewhere(facts: Facts) -> str:
+    verified = whole(facts, "verified")
+    match whole(facts, "copies"):
+        case _ if "copies" not in facts:
+            return "how many others have it is not known"
+        case "0":
+            return "nobody else is known to have it"
+        case "1":
+            return f"one copy is known elsewhere, {'not ' if verified == '0' else ''}checked lately"
+        case found:
+            checked = "none" if verified == "0" else verified
+            return f"{found} copies are known elsewhere, {checked} of them checked lately"
 
 
 def _outranked(facts: Facts) -> str:

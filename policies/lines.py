@@ -9,7 +9,7 @@ from datetime import datetime
 from itertools import accumulate
 
 from appliance.domain.pin import Wish
-from appliance.domain.plan import Candidate, Decision, Reason, ReasonCode, Verdict
+from appliance.domain.plan import Candidate, Decision, Reason, ReasonCode, RuleKind, Verdict
 from policies.changes import remedy
 from policies.claims import LAST_N, Claims, Desk, home, refusal_of
 from policies.fit import HELD_BONUS, Claimed, Fit, Room
@@ -146,6 +146,10 @@ def _praise(found: Findings, by: Claimed) -> Reason:
         "views": video.views,
         "published": video.published_at.date().isoformat(),
     }
+    if mine.rule.kind == RuleKind.RARE_FIRST:
+        facts["verified"] = video.copies.verified
+        if video.copies.live is not None:
+            facts["copies"] = video.copies.live
     return Reason(ReasonCode.CHOSEN, facts)
 
 

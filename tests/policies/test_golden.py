@@ -365,6 +365,15 @@ def a_handful() -> Scene:
     )
 
 
+def rarities() -> Scene:
+    def rare(name: str, live: int | None, verified: int = 0) -> Candidate:
+        return replace(candidate(name), copies=_copies(live, verified))
+
+    videos = [rare("common", 40, 3), rare("unknown", None), rare("one-claims", 1), rare("alone", 0), rare("one", 1, 1)]
+    story = "Rare first: what nobody else has, then what one other claims or has; what is not known lies between."
+    return Scene(story, ReasonCode.CHOSEN, world(*videos), (_rule("Rescue", RuleKind.RARE_FIRST),))
+
+
 def month_spent() -> Scene:
     videos = [candidate("monday", days=1), candidate("sunday", days=2), held(candidate("old", days=9), rule="recent")]
     before = replace(world(*videos), download_left=ByteCount(150 * MB), download_reset=NOW + timedelta(days=21))
@@ -409,6 +418,7 @@ SCENES: tuple[Callable[[], Scene], ...] = (
     enough_copies,
     fair_shares,
     a_handful,
+    rarities,
     month_spent,
     last_of_its_kind,
 )
