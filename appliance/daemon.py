@@ -48,7 +48,7 @@ from appliance.pin.opener import Parts
 from appliance.pin.reading import HouseShelf
 from appliance.plan.examiner import Examiner, ExaminerOptions
 from appliance.plan.planner import Planner, PlannerOptions
-from appliance.plan.surveyor import Surveyor, SurveyOptions
+from appliance.plan.surveyor import SurveyOptions, Surveyor
 from appliance.seed.schedule import Schedule
 from appliance.seed.sharer import Sharer, SharerOptions
 from appliance.seed.tender import Tender
@@ -133,7 +133,13 @@ def outbound_options(settings: Settings) -> OutboundOptions:
 
 
 def keeper_options(settings: Settings) -> KeeperOptions:
-    return KeeperOptions(settings.pin.at_once, float(settings.pin.patience))
+    most = settings.follow.origin_daily_bytes
+    return KeeperOptions(settings.pin.at_once, float(settings.pin.patience), None if most is None else ByteCount(most))
+
+
+def yielding_options(settings: Settings) -> YieldingOptions:
+    b = settings.bandwidth
+    return YieldingOptions(b.yield_to_players, b.yield_to_household, b.probe_host)
 
 
 def planner_options(settings: Settings) -> PlannerOptions:
@@ -157,11 +163,6 @@ class _Challenges:
 
     def fetched(self, video: VideoId, rendition: RenditionName, count: int) -> None:
         self._tender().count_fetched(video, rendition, count)
-
-
-def yielding_options(settings: Settings) -> YieldingOptions:
-    b = settings.bandwidth
-    return YieldingOptions(b.yield_to_players, b.yield_to_household, b.probe_host)
 
 
 def floor_of(settings: Settings) -> Floor:
@@ -337,7 +338,7 @@ class House:
         if after.library != before.library:
             self.space.reconfigure(floor_of(after))
             self._made_room()
-        if after.pin != before.pin:
+        if keeper_options(after) != keeper_options(before):
             self.keeper.reconfigure(keeper_options(after))
         if (after.pin, after.plan) != (before.pin, before.plan):
             self.planner.reconfigure(planner_options(after))

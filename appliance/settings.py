@@ -52,6 +52,9 @@ class Follow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             description="E-mail or web address named to origins in the User-Agent, for complaints.",
         ),
     ] = ""
+    origin_daily_bytes: Annotated[
+        Transfer | None, Meta(description="Bytes of media taken from one server each UTC day; none: no limit.")
+    ] = None
 
 
 class Swarm(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
