@@ -74,7 +74,7 @@ def _climbing_name(told: dict[str, Any]) -> None:
 
 NO_SEE, GONE, NOT_TUBE = "does not let us see this", "does not have this", "no longer answers as a PeerTube server does"
 NO_SOURCE, TOO_MUCH, BROKEN = (
-    "No server and no peer sends usable bytes",
+    "sends usable bytes of this video",
     "sent more than the",
     "The torrent cannot be used",
 )
@@ -89,7 +89,8 @@ VIDEOS: dict[str, tuple[Spoil, str, str, int]] = {
     },
     # An address may be stale after a rename upstream: it is asked for once more, and then again by the new detail.
     **{f"{p} {n}": (status(p, n), "not_found", GONE, 2) for p in ("torrent", "playlist", "master") for n in (404, 410)},
-    **{f"media {n}": (status("media", n), "no_source", NO_SOURCE, 2) for n in (401, 403, 404, 410)},
+    **{f"media {n}": (status("media", n), "no_source", NO_SEE, 2) for n in (401, 403)},
+    **{f"media {n}": (status("media", n), "no_source", GONE, 2) for n in (404, 410)},
     "hash list 403": (status("hashes", 403), "forbidden", NO_SEE, 1),
     "torrent of two files": (torrent(_two_files), "bad_answer", f"{BROKEN}: it holds 2 files", 1),
     "torrent named ../": (torrent(lambda i: i.update({b"name": b"../../../etc/x"})), "bad_answer", "lead elsewhere", 1),
@@ -146,7 +147,7 @@ VIDEOS: dict[str, tuple[Spoil, str, str, int]] = {
     "media that is corrupt": (fault("media", "corrupt", after=-1), "no_source", NO_SOURCE, 2),
     "media that is too short": (fault("media", "truncated", after=1000), "no_source", NO_SOURCE, 3),
     "media of 10 GB": (fault("media", "huge"), "no_source", NO_SOURCE, 3),
-    "media in a redirect loop": (fault("media", "redirect"), "no_source", NO_SOURCE, 30),
+    "media in a redirect loop": (fault("media", "redirect"), "no_source", "without end", 30),
 }
 BUSY, TROUBLE = "asks us to slow down", "has trouble of its own"
 RUDE: dict[str, tuple[Spoil, str, str, int]] = {
@@ -155,8 +156,8 @@ RUDE: dict[str, tuple[Spoil, str, str, int]] = {
     "torrent 429": (status("torrent", 429, Retry_After="3600"), "throttled", BUSY, 1),
     "torrent 500": (status("torrent", 500), "server_trouble", TROUBLE, 1),
     "playlist 503": (status("playlist", 503), "server_trouble", TROUBLE, 1),
-    "media 500": (status("media", 500), "no_source", NO_SOURCE, 2),
-    "media 429": (status("media", 429), "no_source", NO_SOURCE, 2),
+    "media 500": (status("media", 500), "no_source", TROUBLE, 2),
+    "media 429": (status("media", 429), "no_source", BUSY, 2),
     "detail that hangs up": (fault("detail", "deaf"), "unreachable", "broke off", 2),
     "torrent that breaks off": (fault("torrent", "cut", after=10), "unreachable", "broke off", 1),
 }
