@@ -7,7 +7,7 @@ from enum import StrEnum
 from appliance.domain.channel import Trouble
 from appliance.domain.pin import PinState, Wish
 from appliance.domain.plan import Decision, Verdict
-from appliance.domain.units import ByteCount, ChannelId, VideoId
+from appliance.domain.units import ByteCount, ChannelId, Origin, VideoId
 from appliance.domain.video import Rendition, Upstream, VideoSummary
 
 
@@ -128,3 +128,32 @@ class Change:
     before: Verdict | None
     after: Verdict | None
     decision: Decision | None
+
+
+@dataclass(frozen=True, slots=True)
+class Replanned:
+    """What one plan changed against the one before: ``count`` decisions, the first of them told one by one."""
+
+    at: datetime
+    count: int
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SilentChannel:
+    """A channel whose origin does not answer, with what we hold whole of it."""
+
+    id: ChannelId
+    title: str
+    videos: int
+
+
+@dataclass(frozen=True, slots=True)
+class SilentOrigin:
+    """An origin that has not answered since ``since``, with what we hold of it and the channels that may be saved."""
+
+    origin: Origin
+    since: datetime
+    videos: int
+    size: ByteCount
+    channels: tuple[SilentChannel, ...] = ()

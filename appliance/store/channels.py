@@ -17,7 +17,7 @@ from appliance.domain.channel import (
 )
 from appliance.domain.pin import PinState
 from appliance.domain.plan import Verdict
-from appliance.domain.units import ByteCount, ChannelId, Origin, channel_id
+from appliance.domain.units import ByteCount, ChannelId, Origin, VideoId, channel_id
 from appliance.store.columns import pack, unpack
 from appliance.store.engine import touched
 from appliance.store.tables import ChannelRow, DecisionRow, ListedRow, PinRow, VideoRow
@@ -249,3 +249,15 @@ def videos_of(session: Session, channel: ChannelId) -> frozenset[str]:
             .where(ListedRow.channel == channel, col(ListedRow.absent_since).is_(None))
         )
     )
+
+
+def held(session: Session, channel: ChannelId) -> tuple[tuple[Origin, VideoId], ...]:
+    """Return the videos of a channel that we hold whole, also those it lists no longer, the newest first."""
+    rows = session.exec(
+        select(VideoRow.origin, VideoRow.id)
+        .join(ListedRow, col(ListedRow.video) == col(VideoRow.id))
+        .join(PinRow, col(PinRow.video) == col(VideoRow.id))
+        .where(ListedRow.channel == channel, PinRow.state == PinState.PINNED.value)
+        .order_by(col(VideoRow.published_at).desc(), col(VideoRow.id))
+    )
+    return tuple((Origin(origin), VideoId(video)) for origin, video in rows)

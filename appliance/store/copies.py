@@ -163,6 +163,18 @@ def of(session: Session, video: VideoId, now: datetime) -> Copies:
     return summed(lines(session, [video]).get(video, []), shown(row, origins.states(session)), now)
 
 
+def several(session: Session, videos: Sequence[VideoId], now: datetime) -> dict[VideoId, Copies]:
+    """Return the copies of these videos; those the catalogue does not know are left out."""
+    known, states = lines(session, videos), origins.states(session)
+    found: dict[VideoId, Copies] = {}
+    for start in range(0, len(videos), _AT_ONCE):
+        some = select(VideoRow).where(col(VideoRow.id).in_(videos[start : start + _AT_ONCE]))
+        for row in session.exec(some):
+            video = VideoId(row.id)
+            found[video] = summed(known.get(video, []), shown(row, states), now)
+    return found
+
+
 # Writing
 
 

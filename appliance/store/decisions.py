@@ -3,9 +3,9 @@
 from datetime import datetime
 
 from sqlalchemy.dialects.sqlite import insert
-from sqlmodel import Session, col, delete, or_, select
+from sqlmodel import Session, col, delete, func, or_, select
 
-from appliance.domain.catalogue import Change
+from appliance.domain.catalogue import Change, Replanned
 from appliance.domain.plan import Decision, Plan, ReasonCode, Verdict
 from appliance.domain.units import VideoId
 from appliance.errors import NoSpace
@@ -14,6 +14,8 @@ from appliance.store.engine import touched
 from appliance.store.tables import DecisionChangeRow, DecisionRow, PinRow, VideoRow
 
 _KEPT_CHANGES = 5_000
+_SHOWN_CHANGES = 200
+"""Of one plan, at most so many changes are told one by one."""
 _QUIET = (Verdict.LEAVE.value, None)
 
 
@@ -114,17 +116,42 @@ def one(session: Session, video: VideoId) -> Decision | None:
     return None if row is None else unpack(Decision, row.body)
 
 
+def asking(session: Session) -> tuple[Decision, ...]:
+    """Return the decisions that need the owner's word, in the plan's order: last copies beyond their budget."""
+    query = select(DecisionRow.body).where(col(DecisionRow.body).contains('"asks":true'))
+    found = (unpack(Decision, body) for body in session.exec(query.order_by(col(DecisionRow.position))))
+    return tuple(one for one in found if one.asks)
+
+
 def changes(session: Session, limit: int) -> tuple[Change, ...]:
     """Return the latest changed decisions, newest first."""
     rows = session.exec(select(DecisionChangeRow).order_by(col(DecisionChangeRow.id).desc()).limit(limit))
-    return tuple(
-        Change(
-            at=r.at,
-            video=VideoId(r.video),
-            title=r.title,
-            before=None if r.before is None else Verdict(r.before),
-            after=None if r.after is None else Verdict(r.after),
-            decision=None if r.body is None else unpack(Decision, r.body),
+    return tuple(map(_change, rows))
+
+
+def history(session: Session, limit: int, offset: int = 0) -> tuple[int, tuple[Replanned, ...]]:
+    """Return how many plans changed something, and those asked for, newest first, each with what it changed."""
+    times = select(DecisionChangeRow.at, func.count()).group_by(col(DecisionChangeRow.at))
+    shown = session.exec(times.order_by(col(DecisionChangeRow.at).desc()).limit(limit).offset(offset)).all()
+    total = session.exec(select(func.count(func.distinct(DecisionChangeRow.at)))).one()
+    made = []
+    for at, count in shown:
+        rows = session.exec(
+            select(DecisionChangeRow)
+            .where(DecisionChangeRow.at == at)
+            .order_by(col(DecisionChangeRow.id))
+            .limit(_SHOWN_CHANGES)
         )
-        for r in rows
+        made.append(Replanned(at, int(count), tuple(map(_change, rows))))
+    return int(total), tuple(made)
+
+
+def _change(row: DecisionChangeRow) -> Change:
+    return Change(
+        at=row.at,
+        video=VideoId(row.video),
+        title=row.title,
+        before=None if row.before is None else Verdict(row.before),
+        after=None if row.after is None else Verdict(row.after),
+        decision=None if row.body is None else unpack(Decision, row.body),
     )

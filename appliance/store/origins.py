@@ -4,14 +4,15 @@ from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, func, select
 
-from appliance.domain.catalogue import OriginToday
+from appliance.domain.catalogue import OriginToday, SilentChannel, SilentOrigin
 from appliance.domain.channel import ChannelState
-from appliance.domain.units import ByteCount, Origin
+from appliance.domain.pin import PinState
+from appliance.domain.units import ByteCount, ChannelId, Origin
 from appliance.store.columns import pack, unpack
 from appliance.store.engine import touched
-from appliance.store.tables import ChannelRow, OriginRow, SavedRow
+from appliance.store.tables import ChannelRow, ListedRow, OriginRow, PinRow, SavedRow, VideoRow
 
 _FAILING = "origins_failing"
 _BROKEN = (ChannelState.FAILING.value, ChannelState.GONE.value)
@@ -77,4 +78,32 @@ def every(session: Session, now: datetime) -> tuple[OriginToday, ...]:
             last_ok=r.last_ok,
         )
         for r in rows
+    )
+
+
+def silent(session: Session, before: datetime) -> tuple[SilentOrigin, ...]:
+    """Return the origins that have failed since ``before`` or longer and of which we hold whole videos."""
+    since = {origin: at for origin, at in _failing(session).items() if at <= before}
+    if not since:
+        return ()
+    whole = col(PinRow.state) == PinState.PINNED.value
+    held = session.exec(
+        select(VideoRow.origin, func.count(), func.sum(PinRow.done))
+        .join(PinRow, col(PinRow.video) == col(VideoRow.id))
+        .where(whole, col(VideoRow.origin).in_(list(since)))
+        .group_by(VideoRow.origin)
+    ).all()
+    listing = session.exec(
+        select(ChannelRow.origin, ChannelRow.id, ChannelRow.title, ChannelRow.name, func.count())  # type: ignore[call-overload]
+        .join(ListedRow, col(ListedRow.channel) == col(ChannelRow.id))
+        .join(PinRow, col(PinRow.video) == col(ListedRow.video))
+        .where(whole, col(ChannelRow.origin).in_(list(since)))
+        .group_by(ChannelRow.id)
+    ).all()
+    channels: dict[str, list[SilentChannel]] = defaultdict(list)
+    for origin, ident, title, name, count in listing:
+        channels[origin].append(SilentChannel(ChannelId(ident), title or name, int(count)))
+    return tuple(
+        SilentOrigin(Origin(o), since[Origin(o)], int(n), ByteCount(int(size or 0)), tuple(channels[o]))
+        for o, n, size in sorted(held)
     )

@@ -38,3 +38,17 @@ def drop(session: Session, rule: RuleId) -> bool:
     session.delete(row)
     touched(session, "rule", rule)
     return True
+
+
+def replace(session: Session, chosen: tuple[Rule, ...]) -> None:
+    """Have exactly these rules, in this order."""
+    keep = {rule.id for rule in chosen}
+    for row in session.exec(select(RuleRow)).all():
+        if row.id not in keep:
+            session.delete(row)
+            touched(session, "rule", row.id)
+    for position, rule in enumerate(chosen, 1):
+        row = session.get(RuleRow, rule.id) or RuleRow(id=rule.id, position=position, body="")
+        row.position, row.body = position, pack(rule)
+        session.add(row)
+        touched(session, "rule", rule.id)
