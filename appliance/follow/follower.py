@@ -23,6 +23,7 @@ from appliance.follow.followed import Followed
 from appliance.follow.listing import Listings, Reading
 from appliance.follow.portraits import Portraits
 from appliance.follow.resolver import Resolver
+from appliance.follow.trends import Trends
 from appliance.outbound.fetch import Fetcher
 from appliance.outbound.manners import PATIENCE
 from appliance.store import channels, lists, origins, videos
@@ -58,6 +59,7 @@ class Follower:
         self._portraits = portraits
         self._resolver = Resolver(fetcher)
         self._details = Details(fetcher, store, clock, chance)
+        self._trends = Trends(fetcher, store, clock)
         self._listings = Listings(fetcher, store, clock, chance, self._between_pages)
         self._awake = asyncio.Event()
         self._workers: dict[Origin, asyncio.Task[None]] = {}
@@ -178,6 +180,7 @@ class Follower:
             if channel is not None:
                 await self._look(channel)
                 continue
+            await self._trends.look(origin)
             try:
                 if not await self._details.ask_most_wanted(origin, _DETAILS_A_TURN):
                     return

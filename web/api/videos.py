@@ -12,11 +12,11 @@ from litestar.params import QueryParameter
 from appliance.domain.catalogue import VideoFilter, VideoRecord, VideoSort
 from appliance.domain.channel import Channel
 from appliance.domain.pin import Pin, PinState
-from appliance.domain.plan import Decision, Observation, Verdict
+from appliance.domain.plan import Copies, Decision, Observation, Verdict
 from appliance.domain.units import ChannelId, VideoId
 from appliance.domain.video import Rendition, Upstream
 from appliance.errors import BadInput
-from appliance.store import channels, decisions, ledger, lists, observations, pins, videos
+from appliance.store import channels, copies, decisions, ledger, lists, observations, pins, videos
 from policies.explain import verdict_word
 from web.api.listing import Ident, Limit, Listing, Offset
 from web.api.shapes import DecisionBody, TroubleBody, VideoBody, decision, play_path, trouble, video
@@ -64,13 +64,26 @@ class SeenBody(msgspec.Struct, frozen=True):
     mirrors: int | None
 
 
+class CopyBody(msgspec.Struct, frozen=True):
+    """Whole copies elsewhere by one source: ``tracker``, ``peers``, ``mirrors`` or ``origin``; ``age`` in seconds."""
+
+    source: str
+    count: int
+    at: datetime
+    age: int
+
+
 class ListedBy(msgspec.Struct, frozen=True):
     id: str
     title: str
 
 
 class FullVideoBody(msgspec.Struct, frozen=True):
-    """All that is known of one video. ``given`` and ``taken`` are all bytes ever, over every class."""
+    """All that is known of one video. ``given`` and ``taken`` are all bytes ever, over every class.
+
+    ``copies`` are whole ones elsewhere (None: unknown, not zero); ``copies_verified`` of them answered a challenge
+    within two weeks.
+    """
 
     id: str
     title: str
@@ -100,6 +113,8 @@ class FullVideoBody(msgspec.Struct, frozen=True):
     renditions: list[RenditionBody]
     copies: int | None
     copies_at: datetime | None
+    copies_verified: int
+    copies_by: list[CopyBody]
     mirrors: list[str]
     trouble: TroubleBody | None
     detail_at: datetime | None
@@ -164,14 +179,23 @@ async def one_video(request: AnyRequest, ident: Ident) -> FullVideoBody:
     if found is None:
         raise not_found("video")
     since = house(request).clock.now() - _HISTORY
-    decided, pin, seen, listed, (given, taken) = await asyncio.gather(
+    now = house(request).clock.now()
+    decided, pin, seen, listed, (given, taken), elsewhere = await asyncio.gather(
         store.read(decisions.one, key),
         store.read(pins.one, key),
         store.read(observations.of, key, since),
         store.read(channels.of_video, key),
         store.read(ledger.of_video, key),
+        store.read(copies.of, key, now),
     )
-    return _body(found, decided, pin, seen, listed, given, taken)
+    body = _body(found, decided, pin, seen, listed, given, taken)
+    return msgspec.structs.replace(body, **_copies(elsewhere, now))
+
+
+def _copies(elsewhere: Copies, now: datetime) -> dict[str, Any]:
+    by = [CopyBody(r.source.value, r.count, r.at, max(0, int((now - r.at).total_seconds()))) for r in elsewhere.reports]
+    at = max((r.at for r in elsewhere.reports), default=None)
+    return {"copies": elsewhere.live, "copies_at": at, "copies_verified": elsewhere.verified, "copies_by": by}
 
 
 def _pin(pin: Pin | None) -> FullPinBody | None:
@@ -244,6 +268,8 @@ def _body(
         renditions=[_rendition(one, pin) for one in found.renditions],
         copies=found.copies,
         copies_at=found.copies_at,
+        copies_verified=0,
+        copies_by=[],
         mirrors=list(found.mirrors),
         trouble=trouble(found.trouble),
         detail_at=found.detail_at,

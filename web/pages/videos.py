@@ -10,7 +10,7 @@ from appliance.domain.pin import PinState, Wish
 from appliance.domain.shelf import NotPlayable, Playable
 from appliance.domain.units import VideoId
 from appliance.errors import SeedkeepError
-from appliance.store import channels, decisions, ledger, lists, pins
+from appliance.store import channels, copies, decisions, ledger, lists, pins
 from appliance.store import videos as store
 from policies.explain import sentence
 from web.pages.show import Asked, fields, go, missing, services, show
@@ -36,16 +36,17 @@ async def all_videos(request: Asked) -> Response[str]:
 @get("/videos/{ident:str}", include_in_schema=False)
 async def one_video(request: Asked, ident: Ident) -> Response[str]:
     house, ident = services(request), VideoId(ident)
-    record, pin, decision, moved = await asyncio.gather(
+    record, pin, decision, moved, elsewhere = await asyncio.gather(
         house.store.read(store.one, ident),
         house.store.read(pins.one, ident),
         house.store.read(decisions.one, ident),
         house.store.read(ledger.of_video, ident),
+        house.store.read(copies.of, ident, house.clock.now()),
     )
     if record is None:
         return await missing(request, *GONE)
     held = await _playable(house, ident) if pin is not None and pin.state is PinState.PINNED else None
-    view = video.page(record, pin, decision, moved, _beside(held), house.clock.now(), sentence)
+    view = video.page(record, pin, decision, moved, _beside(held), house.clock.now(), sentence, elsewhere)
     activity = next((a for a in house.spending.activity() if a.video == ident), None)
     detail = home.detail(video.line_of(record, pin, decision), activity)
     return await show(request, "video", {"v": view, "detail": detail}, here="videos")

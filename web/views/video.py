@@ -7,10 +7,10 @@ from datetime import datetime
 from appliance.domain.catalogue import VideoLine, VideoRecord
 from appliance.domain.channel import Trouble
 from appliance.domain.pin import Pin, PinState, Wish
-from appliance.domain.plan import Decision, Reason, ReasonCode, Verdict
+from appliance.domain.plan import Copies, Decision, Reason, ReasonCode, Verdict
 from appliance.domain.units import ByteCount
 from appliance.domain.video import Rendition, RenditionKind, Upstream
-from web.views import states, words
+from web.views import copies, states, words
 from web.views.player import Board, Caption, Player, player
 from web.views.states import Badge
 from web.views.words import Moment
@@ -165,6 +165,7 @@ def page(
     beside: Beside,
     now: datetime,
     say: Say,
+    elsewhere: Copies | None = None,
 ) -> Page:
     """Return everything a video's own page shows. ``given_taken`` are bytes over all time."""
     summary, line = record.summary, line_of(record, pin, decision)
@@ -190,7 +191,7 @@ def page(
         renditions=tuple(rendition_row(rendition, pin) for rendition in order),
         files=tuple(beside.files),
         player=player(record, pin, beside.captions, beside.board),
-        copies="unknown" if record.copies is None else words.count(record.copies),
+        copies=copies.line(elsewhere or Copies(record.copies), now),
         given=words.size(given_taken[0]),
         taken=words.size(given_taken[1]),
         may_pin=record.wish is None and record.upstream is not Upstream.LIVE,

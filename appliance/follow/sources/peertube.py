@@ -75,6 +75,11 @@ def listing_url(address: ChannelAddress, start: int) -> str:
     return f"{channel_url(address)}/videos?{query}"
 
 
+def trending_url(base_url: str) -> str:
+    """Return the address of the 100 videos of this server's own that are watched most these days, the first first."""
+    return f"{base_url}/api/v1/videos?start=0&count={PAGE}&sort=-trending&nsfw=both&isLocal=true&skipCount=true"
+
+
 def video_url(base_url: str, uuid: str, part: str = "") -> str:
     """Return the address of a video's detail, or of its ``captions`` or ``storyboards``."""
     return f"{base_url}/api/v1/videos/{quote(uuid, safe='')}{'/' + part if part else ''}"
