@@ -4,9 +4,10 @@ import subprocess
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, get_args, get_origin
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -20,7 +21,9 @@ from appliance.domain.traffic import Budget
 from appliance.domain.units import ByteCount, BytesPerSecond, ChannelId, RenditionName, VideoId
 from appliance.domain.video import RenditionKind, Storyboard
 from appliance.errors import BadInput, NotFound
+from appliance.front import schedule_of
 from appliance.host.ffmpeg import find_ffmpeg
+from appliance.seed.schedule import Span, in_force
 from appliance.settings import Settings
 from appliance.store.engine import Store
 from appliance.store.leases import Leases
@@ -29,7 +32,7 @@ from tests.browser.sample import Amount, Made, fill
 from tests.media.shelf import served
 from web.access.gate import Gate
 from web.app import create_app
-from web.services import Activity, Health, Option, Rates, Services, Source
+from web.services import Activity, Health, Option, Rates, Ration, Services, Source
 
 CODE = "grow-seven-quiet-oaks"
 PASSWORD = "a long enough password"
@@ -93,8 +96,9 @@ class Keeping:
 
 
 class Spending:
-    def __init__(self, made: Made, amount: Amount) -> None:
-        self._pins, self._amount, self._beat = made.fetching, amount, 0
+    def __init__(self, made: Made, amount: Amount, book: "Book") -> None:
+        self._pins, self._amount, self._beat, self._book = made.fetching, amount, 0, book
+        self._quiet_until: datetime | None = None
 
     def rates(self) -> Rates:
         self._beat += 1
@@ -118,6 +122,39 @@ class Spending:
         return Budget(upload=BytesPerSecond(4_000_000))
 
     async def flush(self) -> None: ...
+
+    def ration(self) -> Ration:
+        """Three weeks of nights and evenings, by the settings of now."""
+        now, schedule = datetime.now(UTC), schedule_of(self._book.current, ZoneInfo("Europe/Paris"))
+        quiet = self._amount is Amount.EMPTY
+        hour = now.replace(minute=0, second=0, microsecond=0)
+        hours = {
+            at: (0, 0) if quiet else (600_000_000 + 80_000_000 * (n % 7), 200_000_000 + 300_000_000 * (at.hour < 6))
+            for n in range(24 * 24)
+            for at in (hour - timedelta(hours=n),)
+        }
+        used = {span: _sum(hours, schedule.period(span, now).start) for span in Span}
+        return Ration(schedule, in_force(schedule, used, self._quiet_until, now), used, hours, now)
+
+    async def be_quiet(self, length: timedelta) -> None:
+        self._quiet_until = datetime.now(UTC) + length
+
+    async def end_quiet(self) -> None:
+        self._quiet_until = None
+
+
+def _sum(hours: dict[datetime, tuple[int, int]], first: datetime) -> tuple[int, int]:
+    since = [counts for at, counts in hours.items() if at >= first]
+    return sum(up for up, _ in since), sum(down for _, down in since)
+
+
+BUSY = {
+    "bandwidth.week": " ".join(["nnnnnnfppfffffffppppppnn"] * 5 + ["nnnnnnnnffffffppppppoonn"] * 2),
+    "bandwidth.monthly_upload": 600_000_000_000,
+    "bandwidth.monthly_download": 500_000_000_000,
+    "bandwidth.daily_upload": 10_000_000_000,
+    "bandwidth.billing_day": 3,
+}
 
 
 class Book:
@@ -322,6 +359,8 @@ class House:
 async def house(folder: Path, amount: Amount, *, set_up: bool = True, shown: Any = media) -> AsyncIterator[House]:
     """Serve the pages on a free port of loopback until the block ends; ``shown`` answers below ``/media/``."""
     clock, book = RealClock(), Book()
+    if amount is Amount.MUCH:
+        await book.save(BUSY)
     async with Store(folder / "seedkeep.db") as store:
         made = await store.write(fill, amount, clock.now())
         troubles = ("The clock of this machine is 4 minutes off.",) if amount is Amount.LITTLE else ()
@@ -333,7 +372,7 @@ async def house(folder: Path, amount: Amount, *, set_up: bool = True, shown: Any
             following=Following(),
             planning=Planning(made),
             keeping=Keeping(made),
-            spending=Spending(made, amount),
+            spending=Spending(made, amount, book),
             shelf=Shelf(),
             media=shown,
             health=lambda: Health(not troubles, troubles, VERSION, clock.now()),

@@ -202,6 +202,56 @@ async def test_limits_are_set_and_what_is_fixed_outside_is_locked(browser: Brows
         assert home.book.current.swarm.dht is True
 
 
+async def test_the_week_is_painted_by_mouse_by_keyboard_and_without_a_script(browser: Browser, home: House) -> None:
+    def week() -> str:
+        return home.book.current.bandwidth.week.replace(" ", "") or "f" * 168
+
+    await home.book.save({"bandwidth.week": ""})
+    async with tab(browser, home, width=1280) as seen:
+        page = seen.page
+        await page.goto(f"{home.url}/bandwidth")
+        await page.locator(".brush", has_text="Night").click()
+        await page.locator("#week").scroll_into_view_if_needed()
+        first = await page.get_by_label("Monday 02:00").bounding_box()
+        last = await page.get_by_label("Wednesday 04:00").bounding_box()
+        assert first is not None
+        assert last is not None
+        await page.mouse.move(first["x"] + 5, first["y"] + 5)
+        await page.mouse.down()
+        await page.mouse.move(last["x"] + 5, last["y"] + 5)
+        async with page.expect_response("**/bandwidth/week"):
+            await page.mouse.up()
+        assert [week()[24 * day :][:6] for day in range(4)] == ["ffnnnf"] * 3 + ["f" * 6]
+        await page.locator(".brush", has_text="Off").click()
+        await page.get_by_label("Wednesday 04:00").focus()
+        await page.keyboard.press("ArrowRight")
+        async with page.expect_response("**/bandwidth/week"):
+            await page.keyboard.press("Space")
+        assert week()[48:54] == "ffnnno"
+        async with page.expect_response("**/bandwidth/week"):
+            await page.keyboard.press("Shift+ArrowDown")
+        assert week()[72:78] == "fffffo"
+        await expect(page.get_by_label("Thursday 05:00, off")).to_be_visible()
+        await page.get_by_role("button", name="Quiet for two hours").click()
+        await expect(page.locator("#standing")).to_contain_text("Quiet until")
+        await page.get_by_role("button", name="End the quiet").click()
+        await expect(page.get_by_role("button", name="Quiet for two hours")).to_be_visible()
+        assert seen.complaints == []
+    async with tab(browser, home, width=390, scripts=False) as seen:
+        page = seen.page
+        await page.goto(f"{home.url}/bandwidth")
+        await page.locator("#range-days").select_option("weekend")
+        await page.locator("#range-brush").select_option("polite")
+        await page.get_by_role("button", name="Paint").click()
+        await page.wait_for_url("**brush=polite**")
+        assert week()[120:] == ("f" * 7 + "p" * 16 + "f") * 2
+        await page.locator(".brush", has_text="Off").click()
+        await page.get_by_label("Sunday 23:00").click()
+        await page.wait_for_url("**brush=off**")
+        assert week()[-3:] == "ppo"
+    await home.book.save({"bandwidth.week": ""})
+
+
 async def test_a_token_is_shown_once_and_revoked(browser: Browser, home: House) -> None:
     async with tab(browser, home) as seen:
         page = seen.page

@@ -36,12 +36,14 @@ from appliance.domain.units import (
 from appliance.domain.units import video_id as id_of
 from appliance.domain.video import Rendition, RenditionKind, TorrentCarrier, Upstream, VideoDetail, VideoSummary
 from appliance.errors import BadInput, Unreachable
+from appliance.front import schedule_of
+from appliance.seed.schedule import Span, in_force
 from appliance.settings import Settings
 from appliance.store import channels, decisions, ledger, pins, rules, videos
 from appliance.store.engine import Store
 from appliance.store.leases import Leases
 from web.app import Web, create_app
-from web.services import Activity, Health, Option, Rates, Services, Source
+from web.services import Activity, Health, Option, Rates, Ration, Services, Source
 
 CODE = "plum-otter-cloud"
 PASSWORD = "correct horse battery"
@@ -179,6 +181,9 @@ class StandInKeeping:
 class StandInSpending:
     busy: tuple[Activity, ...] = ()
     flushed: int = 0
+    clock: Clock | None = None
+    book: "StandInBook | None" = None
+    quiet_until: datetime | None = None
 
     def rates(self) -> Rates:
         def rate(n: int) -> BytesPerSecond:
@@ -195,6 +200,22 @@ class StandInSpending:
 
     async def flush(self) -> None:
         self.flushed += 1
+
+    def ration(self) -> Ration:
+        """A month in which 40 GB of 100 came so far, by the settings of now."""
+        assert self.clock is not None
+        assert self.book is not None
+        now, schedule = self.clock.now(), schedule_of(self.book.current, UTC)
+        hours = {now - timedelta(hours=n): (10_000_000, 50_000_000) for n in range(24 * 20)}
+        used = {Span.DAY: (10**9, 2 * 10**9), Span.MONTH: (8 * 10**9, 40 * 10**9)}
+        return Ration(schedule, in_force(schedule, used, self.quiet_until, now), used, hours, now)
+
+    async def be_quiet(self, length: timedelta) -> None:
+        assert self.clock is not None
+        self.quiet_until = self.clock.now() + length
+
+    async def end_quiet(self) -> None:
+        self.quiet_until = None
 
 
 class StandInBook:
@@ -279,8 +300,8 @@ class House:
         self.following = StandInFollowing(store, clock)
         self.planning = StandInPlanning(store, clock)
         self.keeping = StandInKeeping()
-        self.spending = StandInSpending()
         self.settings = StandInBook(settings, locked)
+        self.spending = StandInSpending(clock=clock, book=self.settings)
         self.leases = Leases(clock)
         self.troubles: tuple[str, ...] = ()
         self.lan: frozenset[str] = frozenset()

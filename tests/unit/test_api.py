@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -30,6 +31,10 @@ async def api(house: House) -> AsyncIterator[httpx.AsyncClient]:
         headers = {"authorization": f"Bearer {secret}"}
         async with httpx.AsyncClient(base_url=f"{base}/api/v1/", headers=headers) as client:
             yield client
+
+
+INDIA = ZoneInfo("Asia/Kolkata")
+"""Read before the loop turns: the house's stand-in looks it up there."""
 
 
 def is_problem(answer: httpx.Response, status: int, code: str, field: str = "") -> None:
@@ -262,6 +267,40 @@ async def test_limits_are_set_one_by_one_and_a_locked_one_is_not(house: House, a
     is_problem(await api.put("bandwidth", json={"download": 1}), 400, "bad_input", "bandwidth.download")
     is_problem(await api.put("bandwidth", json={"upload": -1}), 400, "bad_input", "upload")
     assert house.settings.current.bandwidth.lan_upload == 0
+
+
+async def test_the_week_budgets_and_quiet_are_set_and_what_is_in_force_is_said(
+    house: House, api: httpx.AsyncClient
+) -> None:
+    week = " ".join(["o" * 24] * 7)
+    given = {"week": week, "timezone": INDIA.key, "monthly_upload": 10**10, "billing_day": 31}
+    after = (await api.put("bandwidth", json=given)).json()
+    assert {name: after[name] for name in given} == given
+    assert (after["in_force"]["profile"], after["in_force"]["told"]) == ("off", "Off, all week.")
+    assert (after["in_force"]["upload"], after["month"]["up"], after["month"]["left_up"]) == (0, 8 * 10**9, 2 * 10**9)
+    assert after["month"]["expected_up"] >= 8 * 10**9
+    assert after["month"]["end"].endswith("18:30:00Z")
+    used_up = (await api.put("bandwidth", json={"week": "", "monthly_upload": 10**9})).json()["in_force"]
+    assert (used_up["used_up"], used_up["upload"], used_up["download"]) == (["monthly_upload"], 0, None)
+    quiet = await api.post("bandwidth/quiet", json={"hours": 2})
+    assert (quiet.status_code, quiet.json()["in_force"]["download"]) == (200, 0)
+    until = datetime.fromisoformat(quiet.json()["in_force"]["quiet_until"])
+    assert abs(until - house.clock.now() - timedelta(hours=2)) < timedelta(seconds=20)
+    assert (await api.delete("bandwidth/quiet")).status_code == 204
+    assert (await api.get("bandwidth")).json()["in_force"]["quiet_until"] is None
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("billing_day", 32), ("polite_upload", -1), ("week", 7), ("monthly_upload", "much"), ("week", "f" * 401)],
+)
+async def test_a_bad_bandwidth_is_refused_by_its_name(api: httpx.AsyncClient, field: str, value: object) -> None:
+    is_problem(await api.put("bandwidth", json={field: value}), 400, "bad_input", field)
+
+
+@pytest.mark.parametrize("hours", [0, -2, 25, "two"])
+async def test_quiet_lasts_a_day_at_most(api: httpx.AsyncClient, hours: object) -> None:
+    is_problem(await api.post("bandwidth/quiet", json={"hours": hours}), 400, "bad_input", "hours")
 
 
 async def test_the_ledger_is_read_by_day_and_by_rendition(house: House, api: httpx.AsyncClient) -> None:

@@ -44,6 +44,25 @@ def test_what_is_fixed_elsewhere_cannot_be_changed_in_the_dashboard() -> None:
     check_changes(page, {"bandwidth.download": 7})
 
 
+@pytest.mark.parametrize(
+    ("path", "text", "said"),
+    [
+        ("week", "f" * 167, "167 hours"),
+        ("week", "x" * 168, "'x' is not one of"),
+        ("timezone", "Paris", "Did you mean Europe/Paris?"),
+        ("timezone", "../etc/passwd", "is not a time zone"),
+        ("timezone", "Europe", "is not a time zone"),
+        ("billing_day", "0", ">= 1"),
+        ("monthly_upload", "-5", ">= 0"),
+    ],
+)
+def test_a_bandwidth_that_cannot_be_is_refused_by_its_path(path: str, text: str, said: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        load({f"SEEDKEEP_BANDWIDTH__{path.upper()}": text}, None)
+    assert refused.value.field == f"bandwidth.{path}"
+    assert said in f"{refused.value.message} {refused.value.hint}"
+
+
 @pytest.mark.parametrize("name", ["SEEDKEEP_WEB__PROT", "SEEDKEEP_WEBPORT", "SEEDKEEP_WEB__PORT_FILE"])
 def test_an_unknown_variable_is_named(name: str) -> None:
     with pytest.raises(BadInput, match=f"{name} is not a setting"):

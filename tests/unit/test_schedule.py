@@ -1,5 +1,6 @@
 """The week of limits and the budgets of transfer: every instant has exactly one answer, whatever clocks do."""
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from appliance.domain.traffic import BadWeek, Budget, Profile, Week, week_of
 from appliance.domain.units import ByteCount, BytesPerSecond
-from appliance.seed.period import begin, day_of, month_of, slot
+from appliance.seed.period import Period, begin, day_of, month_of, slot
 from appliance.seed.schedule import (
     Allowance,
     Schedule,
@@ -129,7 +130,11 @@ def test_the_changes_of_a_week_round_a_turn_of_the_clock_are_those_of_each_minut
 def test_every_instant_is_in_exactly_one_day_and_one_month(case: tuple[ZoneInfo, datetime], billing: int) -> None:
     zone, now = case
     day, month = day_of(zone, now), month_of(zone, billing, now)
-    for period, again in ((day, lambda t: day_of(zone, t)), (month, lambda t: month_of(zone, billing, t))):
+    ways: tuple[tuple[Period, Callable[[datetime], Period]], ...] = (
+        (day, lambda t: day_of(zone, t)),
+        (month, lambda t: month_of(zone, billing, t)),
+    )
+    for period, again in ways:
         assert period.start <= now < period.end
         assert again(period.start) == period
         assert again(period.end).start == period.end

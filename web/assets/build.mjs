@@ -15,7 +15,7 @@ mkdirSync(fresh, { recursive: true });
 
 const { metafile } = await build({
   absWorkingDir: here,
-  entryPoints: ["src/app.js", "src/plot.js", "src/player.js", "src/app.css"],
+  entryPoints: ["src/app.js", "src/plot.js", "src/player.js", "src/week.js", "src/app.css"],
   outdir: fresh,
   entryNames: "[name]-[hash]",
   assetNames: "[name]-[hash]",

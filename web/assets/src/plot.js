@@ -1,6 +1,7 @@
 // The plot of days: bytes given above the line, bytes taken below it, stacked by who was at the other end.
 import uPlot from "uplot";
 import { size } from "./words.js";
+import "./pace.js";
 
 const HEIGHT = 240;
 

@@ -1,0 +1,245 @@
+"""The week as a grid, and bandwidth's fields. This module builds both for the page."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from appliance.domain.traffic import Profile, Week
+from appliance.seed.schedule import NAMES, Schedule, told
+from web.services import Option, Ration
+from web.views import settings, words
+
+DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+RANGES = {
+    "all": ("Every day", range(7)),
+    "weekdays": ("Monday to Friday", range(5)),
+    "weekend": ("Saturday and Sunday", range(5, 7)),
+    **{str(n): (name, range(n, n + 1)) for n, name in enumerate(DAYS)},
+}
+"""Days that are painted together, by the word in the form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    index: int
+    profile: str
+    label: str
+    now: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Brush:
+    key: str
+    name: str
+    limits: str
+    chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """``days`` are (name, cells); ``text`` is the week as the setting has it, all letters written."""
+
+    days: tuple[tuple[str, tuple[Cell, ...]], ...]
+    brushes: tuple[Brush, ...]
+    zone: str
+    text: str
+    locked: str
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    told: str
+    up: str
+    down: str
+    quiet: bool
+    profile: str
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of the form. ``unit`` stands behind it, ``now`` says the value in words."""
+
+    key: str
+    name: str
+    hint: str
+    value: str
+    unit: str
+    now: str
+    source: str
+    locked: bool
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    key: str
+    name: str
+    hint: str
+    fields: tuple[Field, ...]
+
+
+_RATE, _SIZE, _PLAIN = "MB/s", "GB", ""
+GROUPS: Mapping[str, tuple[str, str, Mapping[str, tuple[str, str, str]]]] = {
+    "full": (
+        "Full",
+        "",
+        {key: (name, hint, _RATE) for key, (name, hint) in settings.LIMITS.items()},
+    ),
+    "polite": (
+        "Polite",
+        "While the household is at home.",
+        {"polite_upload": ("Polite upload", "", _RATE), "polite_download": ("Polite download", "", _RATE)},
+    ),
+    "night": (
+        "Night",
+        "While nobody minds.",
+        {"night_upload": ("Night upload", "", _RATE), "night_download": ("Night download", "", _RATE)},
+    ),
+    "budgets": (
+        "Budgets",
+        "What may cross the uplink in all. Once it is used up, seeding stops or pinning waits; screens here go on.",
+        {
+            "monthly_upload": ("Each month, given", "", _SIZE),
+            "monthly_download": ("Each month, taken", "", _SIZE),
+            "daily_upload": ("Each day, given", "", _SIZE),
+            "daily_download": ("Each day, taken", "", _SIZE),
+        },
+    ),
+    "calendar": (
+        "Calendar",
+        "",
+        {
+            "billing_day": ("Billing day", "The month's budgets begin anew on it; 31 is always the last day.", _PLAIN),
+            "timezone": ("Time zone", "Such as Europe/Paris. Empty means this machine's.", _PLAIN),
+        },
+    ),
+}
+"""The form's groups: each field's name, hint and unit."""
+
+
+def in_force(ration: Ration) -> InForce:
+    standing = ration.standing
+    return InForce(
+        told=told(standing, ration.schedule, ration.now),
+        up=words.limit(standing.budget.upload),
+        down=words.limit(standing.budget.download),
+        quiet=standing.quiet,
+        profile=standing.profile.value,
+    )
+
+
+def grid(ration: Ration, week: Week, options: Iterable[Option], brush: str = "") -> Grid:
+    """Return the week to be painted with ``brush``."""
+    local = ration.now.astimezone(ration.schedule.zone)
+    present = local.weekday() * 24 + local.hour
+    chosen = Profile(brush) if brush in set(Profile) else Profile.POLITE
+    option = next((o for o in options if o.path == "bandwidth.week"), None)
+    cells = tuple(_cell(week, index, present) for index in range(7 * 24))
+    return Grid(
+        days=tuple((name, cells[day * 24 : day * 24 + 24]) for day, name in enumerate(DAYS)),
+        brushes=tuple(Brush(p.value, NAMES[p], _limits(ration.schedule, p), p is chosen) for p in Profile),
+        zone=getattr(ration.schedule.zone, "key", None) or f"{local:%Z}",
+        text=" ".join("".join(p.value[0] for p in week.hours[n : n + 24]) for n in range(0, 168, 24)),
+        locked=settings.source(option) if option is not None and option.locked_by is not None else "",
+    )
+
+
+def _cell(week: Week, index: int, present: int) -> Cell:
+    profile = week.hours[index]
+    label = f"{DAYS[index // 24]} {index % 24:02}:00, {NAMES[profile].lower()}"
+    return Cell(index, profile.value, label, index == present)
+
+
+def _limits(schedule: Schedule, profile: Profile) -> str:
+    if profile is Profile.OFF:
+        return "nothing moves"
+    speeds = schedule.speeds(profile)
+    if speeds.up is None and speeds.down is None:
+        return "unlimited"
+    return f"↑ {words.limit(speeds.up)}, ↓ {words.limit(speeds.down)}"
+
+
+def painted(week: Week, sent: Mapping[str, str]) -> Week:
+    """Return the week as a form paints it: one ``cell``, or the hours ``from`` to ``to`` of ``days``; ``brush`` names
+    the profile. Raises ValueError for what no form of ours sends."""
+    profile = Profile(sent.get("brush", ""))
+    if "cell" in sent:
+        hours = {int(sent["cell"])}
+    else:
+        first, end = int(sent.get("from", "")), int(sent.get("to", ""))
+        if not (0 <= first < 24 and 0 < end <= 24):
+            raise ValueError("hours are 0 to 24")
+        at = range(first, end) if first < end else [*range(first, 24), *range(end)]
+        hours = {day * 24 + hour for day in RANGES[sent.get("days", "")][1] for hour in at}
+    return week.painted(frozenset(hours), profile)
+
+
+def fields(
+    options: Iterable[Option], errors: Mapping[str, str] | None = None, typed: Mapping[str, str] | None = None
+) -> tuple[Fields, ...]:
+    """Return the form's groups; ``typed`` is what a person just sent and had refused, shown again."""
+    by_path = {option.path: option for option in options}
+    return tuple(
+        Fields(
+            group,
+            name,
+            hint,
+            tuple(
+                _field(by_path[f"bandwidth.{key}"], key, spec, (errors or {}).get(key, ""), typed or {})
+                for key, spec in specs.items()
+            ),
+        )
+        for group, (name, hint, specs) in GROUPS.items()
+    )
+
+
+def _field(option: Option, key: str, spec: tuple[str, str, str], error: str, typed: Mapping[str, str]) -> Field:
+    name, hint, unit = spec
+    value, now = _shown(option.value, unit), ""
+    if unit == _RATE:
+        now = words.limit(option.value)
+    elif unit == _SIZE:
+        now = "none" if option.value is None else words.size(option.value)
+    return Field(
+        key=key,
+        name=name,
+        hint=hint,
+        value=typed.get(key, value),
+        unit=unit,
+        now=now,
+        source=settings.source(option),
+        locked=option.locked_by is not None,
+        error=error,
+    )
+
+
+def _shown(value: object, unit: str) -> str:
+    if unit == _RATE and (value is None or isinstance(value, int)):
+        return settings.megabytes(value)
+    if unit == _SIZE and isinstance(value, int):
+        return f"{value / 1e9:.3f}".rstrip("0").rstrip(".") or "0"
+    return "" if value is None else str(value)
+
+
+UNITS = {key: unit for _, _, specs in GROUPS.values() for key, (_, _, unit) in specs.items()}
+
+
+def parse(key: str, text: str) -> int | str | None:
+    """Return what a person typed as the setting takes it; raises ValueError with one sentence."""
+    text = text.strip()
+    if UNITS[key] == _RATE:
+        return settings.bytes_per_second(text)
+    if key == "billing_day":
+        if not (text.isascii() and text.isdigit() and len(text) <= 2 and 1 <= int(text) <= 31):
+            raise ValueError("Write a day from 1 to 31.")
+        return int(text)
+    if UNITS[key] != _SIZE:
+        return text
+    if not text:
+        return None
+    try:
+        value = float(text.replace(",", "."))
+    except ValueError:
+        raise ValueError("Write a number, or leave the field empty for no budget.") from None
+    if not 0 <= value <= 1_000_000:
+        raise ValueError("Write a number from 0 to 1,000,000.")
+    return round(value * 1e9)
