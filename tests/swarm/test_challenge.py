@@ -265,6 +265,25 @@ async def test_a_session_names_the_peers_to_call_and_what_to_ask_them(tmp_path: 
         await seed.close()
 
 
+async def test_a_liar_in_a_real_swarm_is_caught_by_asking_whom_the_session_met(tmp_path: Path) -> None:
+    """libtorrent takes its word for it: both look like seeds, and only the bytes tell them apart."""
+    seed = await asyncio.to_thread(Seed, tmp_path / "seed")
+    async with at_the_door(answering(HASH, PIECES, lambda piece, begin, length: bytes(length)), "127.0.0.12") as liar:
+        tracker = Tracker(seed.address, liar)
+        try:
+            async with LibtorrentSwarm(quiet(tmp_path / "resume")) as swarm:
+                await swarm.add(FILM.spec(FILM.written(tmp_path / "media"), trackers=(tracker.url,)))
+                await swarm.start(HASH)
+                await until(lambda: (status := swarm.status(HASH)) is not None and status.whole_peers == 2)
+                met = await swarm.peers(HASH)
+                assert {(p.address, p.whole) for p in met} == {(seed.address, True), (liar, True)}
+                found = {p.address: (await asked(p.address)).kind for p in met}
+                assert found == {seed.address: Kind.VERIFIED, liar: Kind.FAILED}
+        finally:
+            tracker.close()
+            await seed.close()
+
+
 async def test_our_own_rot_makes_nobody_a_liar(tmp_path: Path) -> None:
     async with LibtorrentSwarm(quiet(tmp_path / "resume")) as swarm:
         folder = FILM.written(tmp_path / "media")
@@ -282,11 +301,11 @@ async def until(true: Callable[[], bool], seconds: float = 15) -> None:
 
 
 class Tracker:
-    """Says that there are eight whole copies, and names one peer."""
+    """Says that there are eight whole copies, and names some peers."""
 
-    def __init__(self, peer: tuple[str, int]) -> None:
+    def __init__(self, *named: tuple[str, int]) -> None:
         self.broken = False
-        self._peer = socket.inet_aton(peer[0]) + struct.pack(">H", peer[1])
+        self._peers = b"".join(socket.inet_aton(host) + struct.pack(">H", port) for host, port in named)
         self._server = Server(self._answer, "127.0.0.1", (0,))
         self._server.start()
         self.url = f"http://127.0.0.1:{self._server.ports[0]}/announce"
@@ -294,7 +313,7 @@ class Tracker:
     def _answer(self, _: Request) -> Reply:
         if self.broken:
             return Reply(200, {}, bencode({"failure reason": "no more"}))
-        said = {"interval": 600, "min interval": 1, "complete": 8, "incomplete": 0, "peers": self._peer}
+        said = {"interval": 600, "min interval": 1, "complete": 8, "incomplete": 0, "peers": self._peers}
         return Reply(200, {}, bencode(said))
 
     def close(self) -> None:
