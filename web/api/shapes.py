@@ -3,14 +3,17 @@
 Byte counts are integers, times RFC 3339 in UTC.
 """
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 import msgspec
 
 from appliance.domain.catalogue import VideoLine
 from appliance.domain.channel import Trouble
-from appliance.domain.plan import Decision
+from appliance.domain.plan import Copies, Decision, Reason, Rule
+from appliance.domain.units import RuleId
 from policies.explain import sentence, verdict_word
+from policies.ranked import ranked_by
 
 
 class TroubleBody(msgspec.Struct, frozen=True):
@@ -27,8 +30,13 @@ class ReasonBody(msgspec.Struct, frozen=True):
     facts: dict[str, str | int | float]
 
 
-class DecisionBody(msgspec.Struct, frozen=True):
-    """What the plan says of a video. ``word`` is what people see: kept, wanted, going, skipped."""
+class DecisionBody(msgspec.Struct, frozen=True, kw_only=True):
+    """What the plan says of a video. ``word`` is what people see: kept, wanted, going, skipped.
+
+    ``rank`` counts from 1 within ``rule``, ``ranked_by`` is what it was ranked by in words. ``earliest_release``:
+    before then it is not let go, whatever comes. ``asks``: it needs the owner's word (``/questions``). ``change``: of a
+    video that is left, what would have to change.
+    """
 
     verdict: str
     word: str
@@ -37,8 +45,30 @@ class DecisionBody(msgspec.Struct, frozen=True):
     size: int
     estimated: bool
     rule: str | None
+    rule_name: str = ""
     rank: int | None
     value: float
+    ranked_by: str = ""
+    earliest_release: datetime | None = None
+    asks: bool = False
+    change: ReasonBody | None = None
+
+
+class CopyBody(msgspec.Struct, frozen=True):
+    """Whole copies elsewhere by one source: ``tracker``, ``peers``, ``mirrors`` or ``origin``; ``age`` in seconds."""
+
+    source: str
+    count: int
+    at: datetime
+    age: int
+
+
+class CopiesBody(msgspec.Struct, frozen=True):
+    """Whole copies elsewhere; ``live`` null is unknown, which is not zero. ``verified`` answered a challenge lately."""
+
+    live: int | None
+    verified: int
+    by: list[CopyBody]
 
 
 class VideoBody(msgspec.Struct, frozen=True):
@@ -72,13 +102,29 @@ def trouble(found: Trouble | None) -> TroubleBody | None:
     return None if found is None else TroubleBody(found.code, found.message, found.hint)
 
 
+Named = Mapping[RuleId, Rule]
+"""Rules by their ids."""
+
+
+def by_id(rules: Iterable[Rule]) -> Named:
+    return {rule.id: rule for rule in rules}
+
+
+def reason(found: Reason) -> ReasonBody:
+    return ReasonBody(found.code.value, sentence(found), dict(found.facts))
+
+
 def reasons(found: Decision) -> list[ReasonBody]:
-    return [ReasonBody(r.code.value, sentence(r), dict(r.facts)) for r in found.reasons]
+    return [reason(one) for one in found.reasons]
 
 
-def decision(found: Decision | None) -> DecisionBody | None:
-    if found is None:
-        return None
+def decision(found: Decision | None, rules: Named | None = None) -> DecisionBody | None:
+    return None if found is None else decided(found, rules or {})
+
+
+def decided(found: Decision, rules: Named) -> DecisionBody:
+    """Return a decision as JSON has it; ``rules`` give names and kinds to what chose it."""
+    rule = None if found.rule is None else rules.get(found.rule)
     return DecisionBody(
         verdict=found.verdict.value,
         word=verdict_word(found.verdict),
@@ -87,9 +133,19 @@ def decision(found: Decision | None) -> DecisionBody | None:
         size=found.size,
         estimated=found.estimated,
         rule=found.rule,
+        rule_name="" if rule is None else rule.name,
         rank=found.rank,
         value=found.value,
+        ranked_by="" if rule is None or found.rank is None else ranked_by(rule.kind, found.value),
+        earliest_release=found.earliest_release,
+        asks=found.asks,
+        change=None if found.change is None else reason(found.change),
     )
+
+
+def copies_body(found: Copies, now: datetime) -> CopiesBody:
+    by = [CopyBody(r.source.value, r.count, r.at, max(0, int((now - r.at).total_seconds()))) for r in found.reports]
+    return CopiesBody(found.live, found.verified, by)
 
 
 def play_path(video: str) -> str:

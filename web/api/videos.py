@@ -6,20 +6,31 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
-from litestar import get
+from litestar import get, post
 from litestar.params import QueryParameter
 
 from appliance.domain.catalogue import VideoFilter, VideoRecord, VideoSort
 from appliance.domain.channel import Channel
-from appliance.domain.pin import Pin, PinState
+from appliance.domain.pin import Pin, PinState, Wish
 from appliance.domain.plan import Copies, Decision, Observation, Verdict
 from appliance.domain.units import ChannelId, VideoId
 from appliance.domain.video import Rendition, Upstream
 from appliance.errors import BadInput
-from appliance.store import channels, copies, decisions, ledger, lists, observations, pins, videos
+from appliance.store import channels, copies, decisions, ledger, lists, observations, pins, rules, videos
 from policies.explain import verdict_word
 from web.api.listing import Ident, Limit, Listing, Offset
-from web.api.shapes import DecisionBody, TroubleBody, VideoBody, decision, play_path, trouble, video
+from web.api.shapes import (
+    CopyBody,
+    DecisionBody,
+    TroubleBody,
+    VideoBody,
+    by_id,
+    copies_body,
+    decision,
+    play_path,
+    trouble,
+    video,
+)
 from web.context import AnyRequest, house
 from web.problems import not_found
 
@@ -62,15 +73,6 @@ class SeenBody(msgspec.Struct, frozen=True):
     likes: int
     seeds: int | None
     mirrors: int | None
-
-
-class CopyBody(msgspec.Struct, frozen=True):
-    """Whole copies elsewhere by one source: ``tracker``, ``peers``, ``mirrors`` or ``origin``; ``age`` in seconds."""
-
-    source: str
-    count: int
-    at: datetime
-    age: int
 
 
 class ListedBy(msgspec.Struct, frozen=True):
@@ -188,14 +190,27 @@ async def one_video(request: AnyRequest, ident: Ident) -> FullVideoBody:
         store.read(ledger.of_video, key),
         store.read(copies.of, key, now),
     )
+    named = await store.read(rules.every)
     body = _body(found, decided, pin, seen, listed, given, taken)
-    return msgspec.structs.replace(body, **_copies(elsewhere, now))
+    told = decision(decided, by_id(named))
+    return msgspec.structs.replace(body, decision=told, **_copies(elsewhere, now))
+
+
+@post("/videos/{ident:str}/let-go", status_code=200)
+async def let_go(request: AnyRequest, ident: Ident) -> FullVideoBody:
+    """Allow a video to be released although it is the last copy known; a rule may still choose it."""
+    services, key = house(request), VideoId(ident)
+    if not await services.store.promise(videos.wish, key, Wish.LET_GO):
+        raise not_found("video")
+    services.planning.wake()
+    answer: FullVideoBody = await one_video.fn(request, ident)
+    return answer
 
 
 def _copies(elsewhere: Copies, now: datetime) -> dict[str, Any]:
-    by = [CopyBody(r.source.value, r.count, r.at, max(0, int((now - r.at).total_seconds()))) for r in elsewhere.reports]
+    told = copies_body(elsewhere, now)
     at = max((r.at for r in elsewhere.reports), default=None)
-    return {"copies": elsewhere.live, "copies_at": at, "copies_verified": elsewhere.verified, "copies_by": by}
+    return {"copies": told.live, "copies_at": at, "copies_verified": told.verified, "copies_by": told.by}
 
 
 def _pin(pin: Pin | None) -> FullPinBody | None:
@@ -281,4 +296,4 @@ def _body(
     )
 
 
-routes = [list_videos, one_video]
+routes = [list_videos, one_video, let_go]
