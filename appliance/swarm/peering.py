@@ -21,6 +21,9 @@ _BOTH_SEED = frozenset({37, 98})
 """libtorrent's ``upload_upload_connection`` and ``torrent_finished``: what it hangs up with where neither lacks
 anything. The binding has no names for them."""
 
+_OURSELVES = 47
+"""libtorrent's ``self_connection``: a tracker named our own address, as the router's outside may be."""
+
 
 class Acquaintances:
     """Peers of one torrent that we called, and those that left because neither side lacks anything.
@@ -28,10 +31,11 @@ class Acquaintances:
     libtorrent forgets such a peer at once, so this is kept beside it, from its alerts. ``seconds`` are monotonic.
     """
 
-    __slots__ = ("_called", "_whole")
+    __slots__ = ("_called", "_ours", "_whole")
 
     def __init__(self) -> None:
         self._called: dict[tuple[str, int], float] = {}
+        self._ours: dict[tuple[str, int], float] = {}
         self._whole: dict[str, float] = {}
 
     def connected(self, address: tuple[str, int], message: str, seconds: float) -> None:
@@ -41,6 +45,8 @@ class Acquaintances:
 
     def left(self, address: tuple[str, int], error: int, seconds: float) -> None:
         """Note the end of a connection."""
+        if error == _OURSELVES:
+            _remember(self._ours, address, seconds)
         if error in _BOTH_SEED:
             _remember(self._whole, address[0], seconds)
 
@@ -53,7 +59,7 @@ class Acquaintances:
         found = {peer.address: peer for peer in now}
         hosts = {host for host, _ in found}
         for address in reversed(self._called):
-            if address[0] not in hosts:
+            if address[0] not in hosts and address not in self._ours:
                 found[address] = PeerSeen(address, True if address[0] in self._whole else None)
         return tuple(found.values())
 

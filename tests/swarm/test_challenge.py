@@ -284,6 +284,22 @@ async def test_a_liar_in_a_real_swarm_is_caught_by_asking_whom_the_session_met(t
             await seed.close()
 
 
+async def test_we_are_nobody_elses_copy(tmp_path: Path) -> None:
+    """A tracker names our own address, as every tracker does; libtorrent calls it and finds itself."""
+    async with LibtorrentSwarm(quiet(tmp_path / "resume")) as swarm:
+        tracker = Tracker(("127.0.0.1", await swarm.port()))
+        try:
+            await swarm.add(FILM.spec(FILM.written(tmp_path / "media"), trackers=(tracker.url,)))
+            await swarm.start(HASH)
+            await until(lambda: bool(swarm._held[HASH].peers._ours))
+            assert await swarm.peers(HASH) == ()
+            status = swarm.status(HASH)
+            assert status is not None
+            assert status.whole_peers == 0
+        finally:
+            tracker.close()
+
+
 async def test_our_own_rot_makes_nobody_a_liar(tmp_path: Path) -> None:
     async with LibtorrentSwarm(quiet(tmp_path / "resume")) as swarm:
         folder = FILM.written(tmp_path / "media")
