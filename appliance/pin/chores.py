@@ -15,6 +15,8 @@ from appliance.swarm.port import TorrentPhase
 
 PROGRESS = 3.0
 COUNT_COPIES = 120.0
+_AT_ONCE = 500
+"""Videos counted in one transaction, so that no other writer waits long."""
 
 Guarded = Callable[[str, Coroutine[Any, Any, None]], Coroutine[Any, Any, None]]
 Work = Callable[[VideoId], Coroutine[Any, Any, None]]
@@ -93,8 +95,10 @@ class Chores:
             if before is not None:
                 now = Counted(_fewest(now.tracker, before.tracker), _fewest(now.peers, before.peers))
             seen[video] = now
-        if seen:
-            await self._parts.store.write(copies.note_counted, seen, self._clock.now())
+        found = list(seen.items())
+        for start in range(0, len(found), _AT_ONCE):
+            some = dict(found[start : start + _AT_ONCE])
+            await self._parts.store.write(copies.note_counted, some, self._clock.now())
 
 
 def _fewest(one: int | None, other: int | None) -> int | None:

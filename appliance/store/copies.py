@@ -8,10 +8,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
 from sqlalchemy.dialects.sqlite import insert
-from sqlmodel import Session, col, delete, select
+from sqlmodel import Session, col, delete, select, update
 
 from appliance.domain.pin import PinState
 from appliance.domain.plan import Copies, CopyReport, CopySource, Observation, Verdict
@@ -39,6 +40,19 @@ LIAR_TRUST = timedelta(days=2)
 """How long a peer that failed is taken off the count of peers: it may have left since."""
 
 OBSERVE_AT_MOST_EVERY = timedelta(minutes=20)
+_COLUMNS: tuple[Any, ...] = (
+    VideoRow.id,
+    VideoRow.origin,
+    VideoRow.is_live,
+    VideoRow.upstream,
+    VideoRow.upstream_since,
+    VideoRow.detail_at,
+    VideoRow.mirrors,
+    VideoRow.copies,
+    VideoRow.observed_at,
+    VideoRow.views,
+    VideoRow.likes,
+)
 _REWRITE_AFTER = timedelta(hours=1)
 _AT_ONCE = 500
 
@@ -144,8 +158,8 @@ def lines(session: Session, videos: Iterable[VideoId] | None = None) -> dict[Vid
     return found
 
 
-def shown(row: VideoRow, states: Mapping[Origin, OriginState]) -> Shown:
-    """Return what the catalogue says of one video's copies."""
+def shown(row: Any, states: Mapping[Origin, OriginState]) -> Shown:
+    """Return what the catalogue says of one video's copies; ``row`` is its row, or as much of it."""
     return Shown(
         Upstream.LIVE if row.is_live else Upstream(row.upstream),
         row.upstream_since,
@@ -184,49 +198,53 @@ def note_counted(session: Session, counted: Mapping[VideoId, Counted], now: date
     ids = list(counted)
     for start in range(0, len(ids), _AT_ONCE):
         some = ids[start : start + _AT_ONCE]
-        known = lines(session, some)
-        for row in session.exec(select(VideoRow).where(col(VideoRow.id).in_(some))):
+        known, put = lines(session, some), list[tuple[VideoId, Line]]()
+        changes: list[dict[str, object]] = []
+        for row in session.exec(select(*_COLUMNS).where(col(VideoRow.id).in_(some))):
             video = VideoId(row.id)
-            told = _put_counts(session, video, known.get(video, []), counted[video], now)
-            _put_number(session, row, summed(told, shown(row, states), now), now)
+            told, fresh = _counts(known.get(video, []), counted[video], now)
+            put.extend((video, line) for line in fresh)
+            live = summed(told, shown(row, states), now).live
+            if live != row.copies:
+                changes.append({"id": row.id, "copies": live, "copies_at": now})
+                touched(session, "video", row.id)
             _observe(session, row, counted[video], now)
+        _put(session, put)
+        if changes:
+            session.execute(update(VideoRow), changes)
 
 
-def _put_counts(session: Session, video: VideoId, known: list[Line], counted: Counted, now: datetime) -> list[Line]:
-    """Write those counts that changed or grew old, and return all lines as they are then."""
-    told = {(line.source, line.host): line for line in known}
+def _counts(known: list[Line], counted: Counted, now: datetime) -> tuple[list[Line], list[Line]]:
+    """Return all lines as they are now, and those of them to write: counts that changed or grew old."""
+    told, fresh = {(line.source, line.host): line for line in known}, []
     for source, count in ((CopySource.TRACKER, counted.tracker), (CopySource.PEERS, counted.peers)):
         before = told.get((source, ""))
         if count is None or (before and before.count == count and now - before.at < _REWRITE_AFTER):
             continue
         told[source, ""] = Line(source, "", count, now)
-        _put(session, video, told[source, ""])
-    return list(told.values())
+        fresh.append(told[source, ""])
+    return list(told.values()), fresh
 
 
-def _put(session: Session, video: VideoId, line: Line) -> None:
-    values = {"video": video, "source": line.source.value, "host": line.host, "count": line.count, "at": line.at}
-    statement = insert(CopyRow).values(values)
-    session.execute(
-        statement.on_conflict_do_update(
-            index_elements=["video", "source", "host"],
-            set_={"count": statement.excluded["count"], "at": statement.excluded.at},
-        )
+def _put(session: Session, put: Iterable[tuple[VideoId, Line]]) -> None:
+    values = [
+        {"video": video, "source": line.source.value, "host": line.host, "count": line.count, "at": line.at}
+        for video, line in put
+    ]
+    if not values:
+        return
+    statement = insert(CopyRow)
+    statement = statement.on_conflict_do_update(
+        index_elements=["video", "source", "host"],
+        set_={"count": statement.excluded["count"], "at": statement.excluded.at},
     )
+    session.execute(statement, values)
 
 
-def _put_number(session: Session, row: VideoRow, copies: Copies, now: datetime) -> None:
-    if copies.live != row.copies:
-        row.copies, row.copies_at = copies.live, now
-        session.add(row)
-        touched(session, "video", row.id)
-
-
-def _observe(session: Session, row: VideoRow, counted: Counted, now: datetime) -> None:
+def _observe(session: Session, row: Any, counted: Counted, now: datetime) -> None:
     seeds = max((n for n in (counted.tracker, counted.peers) if n is not None), default=None)
     if seeds is not None and (row.observed_at is None or now - row.observed_at >= OBSERVE_AT_MOST_EVERY):
-        row.observed_at = now
-        session.add(row)
+        session.execute(update(VideoRow).where(col(VideoRow.id) == row.id).values(observed_at=now))
         observations.add(session, VideoId(row.id), Observation(now, row.views, row.likes, seeds))
 
 
@@ -239,9 +257,12 @@ def note_answer(session: Session, video: VideoId, source: CopySource, host: str,
     before = lines(session, [video]).get(video, [])
     line = Line(source, host, int(right), now)
     after = [other for other in before if (other.source, other.host) != (source, host)] + [line]
-    _put(session, video, line)
+    _put(session, [(video, line)])
     had, has = (summed(them, shown(row, states), now) for them in (before, after))
-    _put_number(session, row, has, now)
+    if has.live != row.copies:
+        row.copies, row.copies_at = has.live, now
+        session.add(row)
+        touched(session, "video", video)
     if had.verified != has.verified:
         touched(session, "copies", video)
         touched(session, "video", video)
