@@ -28,7 +28,7 @@ from appliance.domain.plan import Candidate, ReasonCode, Rule, World
 from appliance.domain.units import ChannelId
 from policies.brim import best_budget
 from policies.claims import Claims, Desk, home
-from policies.prices import Prices, Shelf, prices
+from policies.prices import LIBRARY, Prices, Shelf, prices
 from policies.sizes import Choice
 
 SLACK = 0.02
@@ -184,12 +184,12 @@ def fit(desk: Desk, every: Sequence[Claims], lasting: Room, room: Room) -> Fit:
     _narrow(every, lasting, room, len(desk.videos))
     ideal = lasting.copy()
     ideal.data = None
-    _pour(desk, every, streams, ideal)
+    _Hearing(desk, every, streams, costs, ideal).run()
     chosen = {at: by for at, by in ideal.taken.items() if by is not None}
     contest = _contest(desk, every, costs, chosen, room)
     for number, place, held in contest:
         _hear(desk, every, room, number, place, held=held)
-    _pour(desk, every, streams, room)
+    _Hearing(desk, every, streams, costs, room).run()
     return Fit(room, ideal.taken, costs)
 
 
@@ -256,26 +256,116 @@ def _stream(desk: Desk, number: int, mine: Claims, costs: Prices) -> _Stream:
     return _Stream(places, worths, least)
 
 
-def _pour(desk: Desk, every: Sequence[Claims], streams: Sequence[_Stream], room: Room) -> None:
-    """Hear all claims, best first; those that sit are heard only where they are held."""
-    heap = [(-stream.worths[0], number, 0) for number, stream in enumerate(streams) if stream.places]
-    heapify(heap)
-    taken = room.taken
-    while heap:
-        _, number, turn = heap[0]
-        stream, mine = streams[number], every[number]
-        if room.hopeless(number, stream.least[turn]):
-            heappop(heap)
-            continue
-        place = stream.places[turn]
-        at = mine.videos[place]
-        if at not in taken and (at not in mine.sits):
-            _hear(desk, every, room, number, place, held=False)
-        turn += 1
-        if turn < len(stream.places):
-            heapreplace(heap, (-stream.worths[turn], number, turn))
-        else:
-            heappop(heap)
+_LATER, _ANY = -1, -2
+
+
+@dataclass(slots=True)
+class _Hearing:
+    """Hears all claims, best first, but of each video those first that gain most over what they cost.
+
+    A claim whose turn comes before a better one of the same video waits until that was refused, or its rule is full.
+    ``preferred`` is the rule whose claim on a video is to be heard next, ``_LATER`` where
+    none gains, ``_ANY`` when all that gain were heard.
+    """
+
+    desk: Desk
+    every: Sequence[Claims]
+    streams: Sequence[_Stream]
+    costs: Prices
+    room: Room
+    preferred: list[int] = field(default_factory=list)
+    arrived: dict[int, list[int]] = field(default_factory=dict)
+    refused: dict[int, set[int]] = field(default_factory=dict)
+    full: set[int] = field(default_factory=set)
+
+    def run(self) -> None:
+        """Hear what gains over its cost, then the rest."""
+        self._prefer()
+        self._pass()
+        self.preferred = [_ANY] * len(self.preferred)
+        self._pass()
+
+    def _pass(self) -> None:
+        heap = [(-stream.worths[0], number, 0) for number, stream in enumerate(self.streams) if stream.places]
+        heapify(heap)
+        while heap:
+            _, number, turn = heap[0]
+            stream = self.streams[number]
+            if self.room.hopeless(number, stream.least[turn]):
+                heappop(heap)
+                self._close(number)
+                continue
+            place = stream.places[turn]
+            at = self.every[number].videos[place]
+            if at not in self.room.taken and at not in self.every[number].sits:
+                self._turn(number, place, at)
+            turn += 1
+            if turn < len(stream.places):
+                heapreplace(heap, (-stream.worths[turn], number, turn))
+            else:
+                heappop(heap)
+
+    def _prefer(self) -> None:
+        count = len(self.desk.videos)
+        best, found = [0.0] * count, [_LATER] * count
+        prices = [self.costs.about(at) for at in range(len(self.costs.rounds))]
+        for number, mine in enumerate(self.every):
+            known = [about.get((number, None), 0.0) + about.get(LIBRARY, 0.0) for about in prices]
+            shares = mine.rule.channel_budget is not None and len(prices) > 1
+            for at, key, size in zip(mine.videos, mine.keys, mine.sizes, strict=True):
+                price = known[at % len(known)]
+                gain = (key - (price + self._share(number, at) if shares else price)) * size
+                if gain > best[at] and at not in mine.sits:
+                    best[at], found[at] = gain, number
+        self.preferred = found
+
+    def _share(self, number: int, at: int) -> float:
+        channel = home(self.every[number].rule, self.desk.videos[at])
+        return self.costs.about(at).get((number, channel), 0.0)
+
+    def _turn(self, number: int, place: int, at: int) -> None:
+        first = self.preferred[at]
+        if first == _LATER:
+            return
+        if first in (number, _ANY):
+            _hear(self.desk, self.every, self.room, number, place, held=False)
+            if first == number and at not in self.room.taken:
+                self.refused.setdefault(at, set()).add(number)
+                self._advance(at)
+            return
+        self.arrived.setdefault(at, []).append(number)
+        if first in self.full:
+            self._advance(at)
+
+    def _advance(self, at: int) -> None:
+        """Hear the claims on a video whose turn has come, the best first, until one of which it has not is the best."""
+        refused, arrived = self.refused.setdefault(at, set()), self.arrived.pop(at, [])
+        while at not in self.room.taken:
+            best = self.preferred[at] = self._best(at, refused)
+            if best not in arrived:
+                self.arrived[at] = arrived
+                return
+            _hear(self.desk, self.every, self.room, best, self.every[best].ranks[at] - 1, held=False)
+            refused.add(best)
+
+    def _best(self, at: int, refused: set[int]) -> int:
+        best, found, about = 0.0, _LATER, self.costs.about(at)
+        for number, mine in enumerate(self.every):
+            place = mine.ranks[at] - 1
+            if place < 0 or number in refused or number in self.full or at in mine.sits:
+                continue
+            price = about.get((number, None), 0.0) + about.get(LIBRARY, 0.0)
+            if mine.rule.channel_budget is not None and about:
+                price += self._share(number, at)
+            gain = (mine.keys[place] - price) * mine.sizes[place]
+            if gain > best:
+                best, found = gain, number
+        return found
+
+    def _close(self, number: int) -> None:
+        self.full.add(number)
+        for at in [at for at in self.arrived if self.preferred[at] == number]:
+            self._advance(at)
 
 
 def _hear(desk: Desk, every: Sequence[Claims], room: Room, number: int, place: int, *, held: bool) -> None:

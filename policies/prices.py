@@ -19,9 +19,12 @@ from appliance.domain.units import ChannelId
 from policies.claims import Claims, home
 
 SAMPLE = 1000
-ROUNDS = 60
-_STEP, _FADE = 0.6, 0.93
+ROUNDS = 110
+SWINGS = 41
+_STEP, _FADE, _SWING = 0.6, 0.96, 0.02
 _LEAST = 1e-9
+_START = 0.2
+"""Of the mean worth of a byte, the least price to begin with: prices move by shares of themselves."""
 
 Shelf = tuple[int, ChannelId | None]
 """A budget: the rule's place in the order, and a channel where it is that channel's share."""
@@ -32,6 +35,17 @@ class Prices:
     """The price of a byte by budget; what has none is free."""
 
     of: dict[Shelf, float] = field(default_factory=dict)
+    rounds: tuple[dict[Shelf, float], ...] = ({},)
+    """The prices about the best ones, the library's among them."""
+
+    def about(self, at: int) -> dict[Shelf, float]:
+        """Return the prices by which a video, by its place, is charged.
+
+        Where videos are worth the same to two rules, one price sends all of them the same way. Prices that swing
+        about the best ones send so many each way as the best plan in parts would: the mean of what subgradient steps
+        choose tends to that plan (Sherali and Choi, Operations Research Letters 19, 1996).
+        """
+        return self.rounds[at % len(self.rounds)]
 
     def at(self, rule: int, channel: ChannelId | None) -> float:
         price = self.of.get((rule, None), 0.0)
@@ -55,11 +69,12 @@ def prices(videos: Sequence[Candidate], every: Sequence[Claims], limits: dict[Sh
     whole = sum(sum(mine.sizes) for mine in every)
     share = total / whole if whole else 0.0
     budgets: dict[Shelf, float] = {shelf: limit * share for shelf, limit in limits.items()}
-    budgets[_LIBRARY] = max(0, room) * share
-    return Prices({shelf: price for shelf, price in _searched(bids, budgets).items() if shelf != _LIBRARY})
+    budgets[LIBRARY] = max(0, room) * share
+    best, rounds = _searched(bids, budgets)
+    return Prices({shelf: price for shelf, price in best.items() if shelf != LIBRARY}, rounds)
 
 
-_LIBRARY: Shelf = (-1, None)
+LIBRARY: Shelf = (-1, None)
 
 
 def _contested(count: int, every: Sequence[Claims]) -> bool:
@@ -85,17 +100,23 @@ def _bids(
             shelves: tuple[Shelf, ...] = ((number, None),)
             if mine.rule.channel_budget is not None:
                 shelves = (*shelves, (number, home(mine.rule, videos[at])))
-            row.append(_Bid(mine.keys[place], mine.sizes[place], (*filter(limits.__contains__, shelves), _LIBRARY)))
+            row.append(_Bid(mine.keys[place], mine.sizes[place], (*filter(limits.__contains__, shelves), LIBRARY)))
         if row:
             found.append(row)
     return found
 
 
-def _searched(bids: list[list[_Bid]], budgets: dict[Shelf, float]) -> dict[Shelf, float]:
-    """Return the prices with the least dual value of those tried."""
-    price = {shelf: max(_LEAST, _alone(bids, shelf, budget)) for shelf, budget in budgets.items()}
+def _searched(
+    bids: list[list[_Bid]], budgets: dict[Shelf, float]
+) -> tuple[dict[Shelf, float], tuple[dict[Shelf, float], ...]]:
+    """Return the prices with the least dual value of those tried, and the last ``SWINGS`` tried."""
+    swings: list[dict[Shelf, float]] = []
+    usual = sum(bid.key * bid.size for row in bids for bid in row) / max(1, sum(bid.size for row in bids for bid in row))
+    price = {shelf: max(_LEAST, _START * usual, _alone(bids, shelf, budget)) for shelf, budget in budgets.items()}
     best, least, step = dict(price), math.inf, _STEP
-    for _ in range(ROUNDS):
+    for turn in range(ROUNDS):
+        if turn >= ROUNDS - SWINGS:
+            swings.append(dict(price))
         asked = dict.fromkeys(budgets, 0)
         dual = sum(price[shelf] * budget for shelf, budget in budgets.items())
         for row in bids:
@@ -109,8 +130,8 @@ def _searched(bids: list[list[_Bid]], budgets: dict[Shelf, float]) -> dict[Shelf
         for shelf, budget in budgets.items():
             over = (asked[shelf] - budget) / max(budget, 1.0)
             price[shelf] = max(_LEAST, price[shelf] * math.exp(step * max(-1.0, min(1.0, over))))
-        step *= _FADE
-    return best
+        step = max(_SWING, step * _FADE)
+    return best, tuple(swings)
 
 
 def _choice(row: list[_Bid], price: dict[Shelf, float]) -> tuple[float, int, tuple[Shelf, ...]]:
