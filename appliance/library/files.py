@@ -71,6 +71,15 @@ def load_all(library: Library) -> Iterator[Manifest | Damaged]:
         yield manifest
 
 
+def empty_folders(library: Library) -> Iterator[tuple[VideoId, Path]]:
+    """Yield the videos' folders in which there is nothing, not even a record. Raises LibraryMissing, DiskError."""
+    library.require()
+    for origin, video in _video_folders(library.root):
+        with naming_disk_errors("A video's folder cannot be read"):
+            if not os.listdir(library.root / origin / video):
+                yield VideoId(video), library.root / origin / video
+
+
 def write_side(library: Library, manifest: Manifest, name: str, data: bytes) -> None:
     """Write a small file that ``manifest``, already saved, lists. Raises as ``save`` does."""
     if name not in listed_names(manifest) or name in media_names(manifest):

@@ -6,10 +6,11 @@ It is the only code that unlinks media. All names are looked up in the opened fo
 import os
 from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 
-from appliance.domain.units import ByteCount, Origin, RenditionName, VideoId
+from appliance.domain.units import ByteCount, Origin, RenditionName
 from appliance.library.atomic import naming_disk_errors, write_at
 from appliance.library.files import regular
 from appliance.library.layout import MANIFEST, TEMPORARY
@@ -50,7 +51,7 @@ def release(library: Library, manifest: Manifest, renditions: Collection[Renditi
     except FileNotFoundError:
         done, left = Released(ByteCount(0), 0), ()
     if renditions is None:
-        _remove_empty(library, Origin(manifest.origin), manifest.video)
+        remove_empty(library, library.folder(Origin(manifest.origin), manifest.video))
     return Released(done.freed, done.files, left)
 
 
@@ -105,10 +106,12 @@ def _unlink(folder: int, names: Collection[str]) -> Released:
     return Released(ByteCount(freed), files)
 
 
-def _remove_empty(library: Library, origin: Origin, video: VideoId) -> None:
-    """Remove the video's folder and its origin's, where they are empty. Never fails: they may stay."""
+def remove_empty(library: Library, folder: Path) -> None:
+    """Remove a video's folder and its origin's, where they are empty: they may stay. Raises LibraryMissing.
+
+    A kill between the last file and the folder leaves one without a record, which nobody else would look for.
+    """
     library.require()
-    folder = library.folder(origin, video)
     for path in (folder, folder.parent):
         try:
             os.rmdir(path)

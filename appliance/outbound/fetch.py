@@ -210,11 +210,11 @@ class Fetcher:
             async with AsyncExitStack() as stack:
                 origin = origin_of(url)
                 await self._meter.go_on(priority)
-                await stack.enter_async_context(self.manners.turn(origin, ask, priority))
+                rests = await stack.enter_async_context(self.manners.turn(origin, ask, priority))
                 limit = await stack.enter_async_context(_time_limit(seconds, origin))
                 reply = await stack.enter_async_context(self._wire.exchange(url, headers))
                 self._received(origin, reply.head_size)
-                self.manners.heard(origin, ask, reply.status, reply.headers)
+                self.manners.heard(origin, ask, reply.status, reply.headers, rests)
                 if reply.status not in _REDIRECTS:
                     yield reply, limit
                     return

@@ -67,6 +67,7 @@ class _Record:
     failures: int = 0
     rest_until: datetime | None = None
     told_to_rest: bool = False
+    rests: int = 0
     last_ok: datetime | None = None
     window_ends: float = 0.0
     window_used: int = 0
@@ -110,10 +111,10 @@ class Manners:
     # Asking
 
     @asynccontextmanager
-    async def turn(self, origin: Origin, ask: Ask, priority: bool = False) -> AsyncIterator[None]:
+    async def turn(self, origin: Origin, ask: Ask, priority: bool = False) -> AsyncIterator[int]:
         """Wait for our turn at ``origin`` and hold it. ``priority`` (someone waits) goes first.
 
-        Raises Throttled where the origin has to be left alone for longer than a moment.
+        Gives the number of rests it had so far, for ``heard``. Raises Throttled where the origin has to be left alone for longer than a moment.
         """
         record = self._record(origin)
         lane = record.lanes[ask]
@@ -123,27 +124,33 @@ class Manners:
             await self._rest(origin, record, priority)
             if ask is not Ask.API:
                 self._count(origin, api=False)
-                yield
+                yield record.rests
                 return
             async with self._api_turn(record, priority):
                 self._count(origin, api=True)
-                yield
+                yield record.rests
         except Unreachable:
             self._fail(record, None)
             raise
         finally:
             lane.leave()
 
-    def heard(self, origin: Origin, ask: Ask, status: int, headers: Mapping[str, str]) -> None:
-        """Note an answer's status and headers (names in lower case)."""
+    def heard(
+        self, origin: Origin, ask: Ask, status: int, headers: Mapping[str, str], rests: int | None = None
+    ) -> None:
+        """Note an answer's status and headers (names in lower case).
+
+        ``rests`` is what ``turn`` gave: a question put before the origin asked for a rest does not end that.
+        """
         record = self._record(origin)
         if ask is Ask.API:
             self._note_limit(record, headers)
         if status == 429 or status >= 500:
             self._fail(record, retry_after(headers, self._clock.now()) if status in (429, 503) else None)
-        else:
+            return
+        record.last_ok = self._clock.now()
+        if rests is None or rests == record.rests:
             record.failures, record.rest_until, record.told_to_rest = 0, None, False
-            record.last_ok = self._clock.now()
 
     def received(self, origin: Origin, count: int) -> None:
         """Count bytes that came from ``origin``."""
@@ -270,6 +277,7 @@ class Manners:
 
     def _fail(self, record: _Record, asked_for: float | None) -> None:
         record.failures += 1
+        record.rests += 1
         own = min(FIRST_REST * 2.0 ** min(record.failures - 1, 20), LONGEST_REST) * (0.8 + 0.4 * self._chance())
         record.told_to_rest = asked_for is not None
         seconds = own if asked_for is None else asked_for + API_JITTER * self._chance()

@@ -189,7 +189,7 @@ class Keeper:
             self._tasks.pop(video, None)
             self._fetching.discard(video)
             self._stopping.discard(video)
-            if wake:
+            if wake or not self._tasks:
                 self.wake()
 
         task.add_done_callback(done)
@@ -212,16 +212,18 @@ class Keeper:
             self._faults[owner[0]] = (event.message, owner[1])
             self.wake()
 
-    async def _follow_news(self, held: dict[VideoId, Pin]) -> None:
-        """Look again at what its origin just spoke of: pinned videos each time, others where it said something new."""
-        renewed, self._renewed = self._renewed, {}
-        for video, changed in renewed.items():
-            pin = held.get(video)
+    async def _follow_news(self, held: dict[VideoId, Pin], at_work: frozenset[VideoId]) -> None:
+        """Look again at what its origin just spoke of: pinned videos each time, others where it said something new.
+
+        Of what is (or was, as ``held`` was read) being worked on it is kept for the next time.
+        """
+        for video in list(self._renewed):
+            if video in at_work or video in self._tasks:
+                continue
+            changed, pin = self._renewed.pop(video, False), held.get(video)
             if pin is None:
                 continue
-            if video in self._tasks:
-                self._renewed[video] = changed
-            elif pin.state is PinState.PINNED:
+            if pin.state is PinState.PINNED:
                 self._spawn(video, self.pinner.keep_up(pin))
             elif _may_help(pin, changed):
                 held[video] = replace(pin, state=PinState.QUEUED, trouble=None, next_try=None)
@@ -233,16 +235,17 @@ class Keeper:
         await self._go_on_with_rested()
         await self._mind_quota()
         await self._mind_allowance()
+        at_work = frozenset(self._tasks)  # before the pins are read: what ends from now on is read as it was
         wanted = await self.parts.store.read(decisions.to_carry_out)
         held = {p.video: p for p in await self.parts.store.read(pins.every)}
         self._takings.keep({video for video, pin in held.items() if pin.state is not PinState.PINNED})
-        await self._follow_news(held)
-        self._close_unwatched(held, wanted)
+        await self._follow_news(held, at_work)
+        self._close_unwatched(held, wanted, at_work)
         for video, (why, rendition) in list(self._faults.items()):
             if self._spawn(video, self.pinner.lose(video, why, rendition)):
                 del self._faults[video]
         self._seed_heirs(held)
-        for step in steps(wanted, held, await self._hands(), self._clock.now()):
+        for step in steps(wanted, held, await self._hands(at_work), self._clock.now()):
             match step:
                 case Promise(decision):
                     video = decision.video
@@ -265,11 +268,11 @@ class Keeper:
                 continue
             self.opened.heirs.discard(video)
 
-    async def _hands(self) -> Hands:
+    async def _hands(self, at_work: frozenset[VideoId]) -> Hands:
         return Hands(
             free=0 if self._lacked_quota else self._options.at_once - len(self._fetching),
             room=await self.opened.room(),
-            busy=frozenset(self._tasks),
+            busy=at_work.union(self._tasks),
             fetching=frozenset(self._fetching),
             watched=frozenset(lease.video for lease in self.leases.every()),
         )
@@ -413,12 +416,14 @@ class Keeper:
                 else:
                     await holding.pause()
 
-    def _close_unwatched(self, held: dict[VideoId, Pin], wanted: tuple[Decision, ...]) -> None:
+    def _close_unwatched(
+        self, held: dict[VideoId, Pin], wanted: tuple[Decision, ...], at_work: frozenset[VideoId]
+    ) -> None:
         """Close what nobody watches and nobody fetches; without a promise it is deleted."""
         coming = {d.video for d in wanted if d.verdict is Verdict.PIN}
         for video in list(self.holdings):
             pin = held.get(video)
-            if video in self._tasks or self.leases.held(video):
+            if video in at_work or video in self._tasks or self.leases.held(video):
                 continue
             if pin is None and video not in coming:
                 self._spawn(video, self.releaser.forsake(video))

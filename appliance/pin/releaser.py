@@ -42,6 +42,9 @@ class Releaser:
                 manifest = await asyncio.to_thread(files.load, self._parts.library, record.summary.origin, pin.video)
                 if manifest is not None:
                     await asyncio.to_thread(release.release, self._parts.library, manifest)
+                else:
+                    folder = self._parts.library.folder(record.summary.origin, pin.video)
+                    await asyncio.to_thread(release.remove_empty, self._parts.library, folder)
             except (BadAnswer, DiskError) as error:
                 await self._stick(pin, record.summary.origin, error)
                 return
@@ -78,6 +81,9 @@ class Releaser:
         """Delete what an earlier run held only because someone watched it; ``ours`` are those that stay."""
         for manifest in await asyncio.to_thread(self._unpromised, ours):
             await self._drop(manifest)
+        for video, folder in await asyncio.to_thread(lambda: list(files.empty_folders(self._parts.library))):
+            async with self._opened.door(video):
+                await asyncio.to_thread(release.remove_empty, self._parts.library, folder)
 
     def _unpromised(self, ours: frozenset[VideoId]) -> list[Manifest]:
         found = files.load_all(self._parts.library)

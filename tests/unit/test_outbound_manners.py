@@ -295,3 +295,12 @@ async def test_a_person_goes_before_our_own_questions_within_the_limit(left: int
     assert asked >= 10 if waits else 1 <= asked <= 2
     times_asked = [float(line.rpartition(" at ")[2]) for line in order]
     assert all(later - earlier >= 1 for earlier, later in itertools.pairwise(times_asked))
+
+
+async def test_an_answer_to_an_older_question_does_not_end_a_rest(manners: Manners) -> None:
+    async with manners.turn(TUBE, Ask.SIDE) as older, manners.turn(TUBE, Ask.SIDE) as newer:
+        manners.heard(TUBE, Ask.SIDE, 429, {"retry-after": "600"}, newer)
+        manners.heard(TUBE, Ask.SIDE, 200, {}, older)
+    assert manners.rest(TUBE) >= 600
+    manners.heard(TUBE, Ask.SIDE, 200, {}, newer + 1)
+    assert manners.rest(TUBE) == 0
