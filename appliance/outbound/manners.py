@@ -114,7 +114,8 @@ class Manners:
     async def turn(self, origin: Origin, ask: Ask, priority: bool = False) -> AsyncIterator[int]:
         """Wait for our turn at ``origin`` and hold it. ``priority`` (someone waits) goes first.
 
-        Gives the number of rests it had so far, for ``heard``. Raises Throttled where the origin has to be left alone for longer than a moment.
+        Gives the number of rests it had so far, for ``heard``.
+        Raises Throttled where the origin has to be left alone for longer than a moment.
         """
         record = self._record(origin)
         lane = record.lanes[ask]
