@@ -16,7 +16,7 @@ from appliance.domain.channel import Channel, ChannelInfo, ChannelState, Portrai
 from appliance.domain.pin import Wish
 from appliance.domain.units import ChannelId, Origin, VideoId
 from appliance.domain.video import Extras, VideoDetail
-from appliance.errors import NotFound, OriginError, SeedkeepError, Throttled
+from appliance.errors import NotFound, OriginError, SeedkeepError, Throttled, Unreachable
 from appliance.follow.cadence import LATEST, next_check, stale_before
 from appliance.follow.details import FRESH, Details, bug, trouble_of
 from appliance.follow.followed import Followed
@@ -73,6 +73,9 @@ class Follower:
 
         Raises BadInput, OriginError.
         """
+        if self._fetcher.stopped:
+            hint = "It is stopped by the week, a budget or quiet: Bandwidth says until when."
+            raise Unreachable("Nothing may come from the internet at the moment.", hint=hint)
         found = await self._resolver.resolve(text)
         if isinstance(found, ChannelInfo):
             channel = await self._store.promise(channels.follow, found, self._clock.now())

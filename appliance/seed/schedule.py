@@ -17,10 +17,12 @@ from appliance.seed.period import Period, day_of, month_of
 _HOUR, _SECOND = timedelta(hours=1), timedelta(seconds=1)
 _AHEAD = timedelta(days=9)
 """A week that changes at all does so within eight days, even in the week of a changed clock."""
-_STOP = 128 * 1024
+_STOP = 1 << 20
 """Bytes of a budget that are not begun any more: what is under way needs them."""
 _NEAR = 1 << 30
 """Bytes before the end of a budget from which on the rate is held down, so that the end is met and not passed."""
+_SECONDS_LEFT = 8
+"""Near its end a budget lasts so many seconds more at any moment: counts come late by two or three."""
 _DAYS_FETCHED_TOGETHER = 7
 
 
@@ -187,7 +189,7 @@ def _bounded(
     least = min(rests.values(), default=_NEAR)
     if least >= _NEAR:
         return speed, ()
-    end = max(least // 2, 1)  # half of the rest each second comes near the end and not past it
+    end = max(least // _SECONDS_LEFT, 1)
     return BytesPerSecond(end if speed is None else min(speed, end)), ()
 
 

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from appliance.clock import ManualClock
-from appliance.domain.traffic import Budget, TrafficClass
+from appliance.domain.traffic import Budget, Profile, TrafficClass, Week
 from appliance.domain.units import ByteCount, BytesPerSecond, InfoHash, Origin, RenditionName, VideoId
 from appliance.outbound.fetch import Fetcher, OutboundOptions
-from appliance.seed.schedule import Schedule
+from appliance.seed.schedule import Allowance, Schedule, Span
 from appliance.seed.tender import Tender
 from appliance.store import ledger
 from appliance.store.engine import Store
@@ -162,3 +162,78 @@ async def test_a_player_elsewhere_takes_its_share_from_the_swarm_before_its_firs
         assert scene.swarm.budget.upload == 200
         await scene.seconds(3)
         assert scene.swarm.budget.upload == 1000
+
+
+async def test_a_month_used_up_stays_so_over_a_restart_and_a_set_clock_and_begins_anew_in_time(tmp_path: Path) -> None:
+    stirred: list[str] = []
+
+    @asynccontextmanager
+    async def running(now: datetime) -> AsyncIterator[Scene]:
+        async with Store(tmp_path / "catalogue.db") as store, FakeSwarm() as swarm:
+            scene = Scene(store, swarm, Budget())
+            scene.clock = ManualClock(now)
+            scene.tender = Tender(
+                store,
+                swarm,
+                scene.fetcher,
+                scene.clock,
+                Schedule(allowances={Span.MONTH: Allowance(ByteCount(10**10), ByteCount(10**10))}, billing_day=3),
+                scene.known.get,
+                stirred=lambda: stirred.append(quota.why if (quota := scene.tender.quota()) else ""),
+            )
+            task = asyncio.create_task(scene.tender.run())
+            yield scene
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async with running(START) as scene:
+        await scene.seconds(2)
+        assert scene.swarm.budget.upload is None
+        scene.flow(10**10, 10**10)
+        await scene.seconds(1)
+        assert (scene.swarm.budget.upload, scene.swarm.budget.download) == (0, 0)
+        assert stirred == ["This month's download is used up until 3 December."]
+        scene.clock.set(START + timedelta(days=40))
+        await scene.seconds(1)
+        assert scene.swarm.budget.upload == 0, "setting the clock is not the month's end"
+        scene.clock.set(START + timedelta(seconds=9))
+        await scene.seconds(1)
+        assert scene.swarm.budget.upload == 0
+    async with running(START + timedelta(hours=1)) as scene:
+        await scene.seconds(1)
+        assert (scene.swarm.budget.upload, scene.fetcher.stopped) == (0, True)
+        await asyncio.wait_for(scene.tender.pace_player(True, 10**9), 5)
+        scene.tender.count_player(VIDEO, NAME, True, 10**9)
+        scene.clock.advance(11 * 86_400)
+        await scene.seconds(1)
+        assert scene.swarm.budget.upload is None
+        assert not scene.fetcher.stopped
+        assert stirred[-1] == ""
+
+
+async def test_limits_change_at_the_hour_and_not_at_the_next_second(tmp_path: Path) -> None:
+    async with Store(tmp_path / "catalogue.db") as store, FakeSwarm() as swarm:
+        scene = Scene(store, swarm, Budget())
+        scene.clock = ManualClock(datetime(2026, 11, 21, 12, 59, 59, 750_000, tzinfo=UTC))
+        week = Week().painted(frozenset({5 * 24 + 13}), Profile.OFF)
+        scene.tender = Tender(store, swarm, scene.fetcher, scene.clock, Schedule(week=week), scene.known.get)
+        task = asyncio.create_task(scene.tender.run())
+        await scene.at_rest()
+        assert swarm.budget.upload is None
+        scene.clock.advance(0.25)
+        await scene.at_rest()
+        assert swarm.budget.upload == 0
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_a_brake_holds_upload_back_and_nothing_else(tmp_path: Path) -> None:
+    async with Store(tmp_path / "catalogue.db") as store, FakeSwarm() as swarm:
+        scene = Scene(store, swarm, Budget())
+        tender = Tender(
+            store, swarm, scene.fetcher, scene.clock, Schedule(), scene.known.get, brake=lambda: BytesPerSecond(500)
+        )
+        await tender.open()
+        assert (swarm.budget.upload, swarm.budget.download) == (500, None)
