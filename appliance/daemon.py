@@ -319,8 +319,7 @@ class House:
 
     def health(self) -> Health:
         troubles = [*self.keeper.troubles.values()]
-        if self.planner.trouble is not None:
-            troubles.append(self.planner.trouble)
+        troubles += [t for t in (self.planner.trouble, self.headroom.trouble) if t is not None]
         unique = tuple(dict.fromkeys(troubles))
         return Health(ok=not unique, troubles=unique, version=program_version(), started_at=self.started_at)
 

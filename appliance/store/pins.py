@@ -10,6 +10,7 @@ from sqlmodel import Session, col, func, select, update
 from appliance.domain.channel import Trouble
 from appliance.domain.pin import Pin, PinState
 from appliance.domain.units import ByteCount, Origin, RenditionName, VideoId
+from appliance.errors import NoSpace
 from appliance.store.columns import pack, unpack
 from appliance.store.engine import touched
 from appliance.store.tables import PinRow, VideoRow
@@ -38,6 +39,13 @@ def every(session: Session) -> tuple[Pin, ...]:
 def held_bytes(session: Session) -> ByteCount:
     """Return the verified bytes of all pins together."""
     return ByteCount(int(session.exec(select(func.coalesce(func.sum(PinRow.done), 0))).one()))
+
+
+def waiting_for_room(session: Session) -> int:
+    """Return how many pins wait until something fits on the disk."""
+    lacks = col(PinRow.trouble).contains(f'"{NoSpace.code}"')
+    query = select(func.count()).select_from(PinRow).where(PinRow.state == PinState.WAITING.value, lacks)
+    return int(session.exec(query).one())
 
 
 def one(session: Session, video: VideoId) -> Pin | None:
