@@ -35,7 +35,7 @@ FAULTS = """() => {
   }
   const named = 'input:not([type=hidden]), select, textarea, button, a, summary, progress';
   for (const e of document.querySelectorAll(named)) {
-    const name = (e.labels?.length && [...e.labels].map(l => l.innerText).join(' ')) || e.getAttribute('aria-label')
+    const name = (e.labels?.length && [...e.labels].map(l => l.textContent).join(' ').trim()) || e.getAttribute('aria-label')
       || (e.getAttribute('aria-labelledby') && 'named') || e.textContent.trim();
     if (!name) faults.push(`without a name: ${e.outerHTML.slice(0, 120)}`);
   }
@@ -77,6 +77,10 @@ async def _places(opened: House) -> dict[str, str]:
         "videos": "videos",
         "rules": "rules",
         "rule-new": "rules/new",
+        "preset": "rules/preset/archive",
+        "plan": "plan",
+        "plan-skipped": "plan?state=skipped",
+        "plan-history": "plan/history",
         "bandwidth": "bandwidth",
         "settings": "settings",
     }
@@ -84,6 +88,7 @@ async def _places(opened: House) -> dict[str, str]:
     if followed:
         places["channel"] = f"channels/{followed[0].id}"
         places["rule"] = "rules/recent"
+        places["rule-delete"] = "rules/recent/delete"
     for state in (PinState.PINNED, PinState.PINNING, PinState.FAILED):
         found = (await read(lists.page, VideoFilter(pin_state=state, limit=1))).items
         if found:
@@ -129,6 +134,10 @@ async def test_every_page_is_whole(
                     await seen.page.wait_for_selector(".u-wrap canvas")
                 await _picture(seen.page, f"{amount.value}-{name}-{width}-{scheme}")
                 faults[name] = await _faults(seen)
+                if name == "rule-new":
+                    await seen.page.locator("details.more > summary").click()
+                    await _picture(seen.page, f"{amount.value}-rule-more-{width}-{scheme}")
+                    faults["rule-more"] = await _faults(seen)
             assert {name: found for name, found in faults.items() if found} == {}
 
     if amount is Amount.MUCH:

@@ -206,38 +206,120 @@ RULE = Rule(
 )
 
 
-@pytest.mark.parametrize("rule", [RULE, Rule(RuleId("r"), "All", RuleKind.EVERYTHING, budget_share=0.25)])
-def test_a_rule_survives_its_form(rule: Rule) -> None:
-    form = rule_form.of_rule(rule, {ChannelId("c"): "Harbour"})
+FULL = Rule(
+    RuleId("f"),
+    "Everything set",
+    RuleKind.TRENDING,
+    tags=frozenset({"film", "sea"}),
+    budget_share=0.123456,
+    channel_budget=ByteCount(3_333_333_333),
+    most=40,
+    per_channel=3,
+    min_lifetime=timedelta(seconds=100),
+    max_lifetime=timedelta(days=10, seconds=7),
+    smallest=True,
+    filters=Filters(
+        min_views=1,
+        max_views=10**9,
+        min_age=timedelta(hours=1),
+        max_age=timedelta(days=9),
+        min_duration=timedelta(seconds=61),
+        max_duration=timedelta(hours=3),
+        min_size=ByteCount(1_234_567),
+        max_size=ByteCount(2_000_000_000),
+        languages=frozenset({"en", "fr"}),
+        categories=frozenset({"Films"}),
+        tags=frozenset({"boat"}),
+        nsfw=False,
+        include=("news", "part * of"),
+        exclude=("*trailer*",),
+    ),
+    half_life=timedelta(hours=7),
+    keep_below=3,
+    ratio=1.75,
+    seed_below=5,
+)
+
+
+def _sent(form: rule_form.RuleForm) -> rule_form.Draft:
+    """Return what a browser would send of a form that nobody touched."""
     sent = {
         "name": form.name,
         "kind": next(k.value for k in form.kinds if k.chosen),
         "scope": "all" if form.all_channels else "some",
         "budget_kind": form.budget_kind,
-        "budget": form.budget,
-        "budget_share": form.budget_share,
-        "min_days": form.min_days,
-        "max_days": form.max_days,
         "max_height": next(h.value for h in form.heights if h.chosen),
-        "min_views": form.min_views,
-        "weight": form.weight,
+        "filters.nsfw": next(s.value for s in form.sensitive if s.chosen),
+        **{name: field.value.replace("\n", "\r\n") for name, field in form.inputs.items()},
         **({"paused": "on"} if form.paused else {}),
     }
+    return rule_form.Draft(sent, [c.value for c in form.channels if c.chosen])
+
+
+@pytest.mark.parametrize("rule", [RULE, FULL, Rule(RuleId("r"), "All", RuleKind.EVERYTHING, budget_share=0.25)])
+def test_a_rule_survives_its_form_also_where_that_shows_it_rounded(rule: Rule) -> None:
     wrong: dict[str, str] = {}
-    assert rule_form.read(rule.id, sent, [c.value for c in form.channels if c.chosen], wrong) == rule
+    form = rule_form.of_rule(rule, {ChannelId("c"): "Harbour"})
+    assert rule_form.read(rule.id, _sent(form), wrong, rule) == rule
+    again = rule_form.again(rule.id, _sent(form), {ChannelId("c"): "Harbour"}, {})
+    assert rule_form.read(rule.id, _sent(again), wrong, rule) == rule
     assert wrong == {}
+
+
+def test_a_form_has_a_place_for_every_field_of_a_rule() -> None:
+    form = rule_form.blank({ChannelId("c"): "Harbour"})
+    places = {*form.inputs, "id", "name", "kind", "channels", "max_height", "smallest", "paused", "filters.nsfw"}
+    assert places == {*Rule.__slots__, *(f"filters.{name}" for name in Filters.__slots__)} - {"filters"}
+    in_groups = {field.name for group in form.groups for field in group.inputs} | {f.name for f in form.common}
+    assert set(form.inputs) - in_groups == {"budget", "budget_share", "tags"}
+
+
+def test_what_means_nothing_for_a_kind_is_not_read() -> None:
+    wrong: dict[str, str] = {}
+    sent = {"name": "R", "kind": "recent", "half_life": "nonsense", "budget_kind": "disk", "budget": "x"}
+    made = rule_form.read(RuleId("r"), rule_form.Draft(sent), wrong)
+    assert wrong == {}
+    assert made is not None
+    assert (made.half_life, made.budget, made.weight) == (None, None, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "words"),
+    [
+        ("most", "2.5", "whole number"),
+        ("most", "-1", "not below zero"),
+        ("ratio", "1e400", "not below zero"),
+        ("min_lifetime", "40000", "hundred years"),
+        ("channel_budget", "much", "number"),
+        ("filters.min_duration", "٣x", "number"),
+        ("max_height", "²", "Choose"),
+    ],
+)
+def test_a_field_that_is_not_understood_keeps_what_was_typed_and_says_why(field: str, text: str, words: str) -> None:
+    wrong: dict[str, str] = {}
+    draft = rule_form.Draft({"name": "R", "kind": "recent", "budget_kind": "disk", field: text})
+    assert rule_form.read(RuleId("r"), draft, wrong) is None
+    assert list(wrong) == [field]
+    assert words in wrong[field]
+    if field != "max_height":
+        shown = rule_form.again("r", draft, {}, wrong).inputs[field]
+        assert (shown.value, shown.error) == (text, wrong[field])
 
 
 @given(
     st.dictionaries(
-        st.sampled_from(["name", "kind", "scope", "budget_kind", "budget", "min_days", "max_height"]), st.text()
+        st.sampled_from(
+            ["name", "kind", "scope", "budget_kind", "budget", "min_lifetime", "max_height", "filters.include", "tags"]
+        ),
+        st.text() | st.sampled_from(["trending", "bytes", "share", "smallest", "1e300", "some"]),
     )
 )
 def test_whatever_is_sent_a_rule_form_answers_with_words(sent: dict[str, str]) -> None:
     wrong: dict[str, str] = {}
-    rule = rule_form.read(RuleId("r"), sent, [], wrong)
+    draft = rule_form.Draft(sent)
+    rule = rule_form.read(RuleId("r"), draft, wrong)
     assert (rule is None) == bool(wrong)
-    rule_form.again("r", sent, [], {}, wrong)
+    rule_form.again("r", draft, {}, wrong)
 
 
 def _option(path: str, value: object, default: object, source: Source = Source.DEFAULT) -> Option:

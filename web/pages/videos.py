@@ -12,10 +12,11 @@ from appliance.domain.units import VideoId
 from appliance.errors import SeedkeepError
 from appliance.store import channels, copies, decisions, ledger, lists, pins
 from appliance.store import videos as store
+from appliance.store.rules import every as every_rule
 from policies.explain import sentence
 from web.pages.show import Asked, fields, go, missing, services, show
 from web.services import Services
-from web.views import home, player, shelf, video, words
+from web.views import decided, home, player, shelf, video, words
 
 Ident = Annotated[str, PathParameter(max_length=64)]
 GONE = ("No such video", "It may belong to a channel that is no longer followed. Search for it on the videos page.")
@@ -36,6 +37,7 @@ async def all_videos(request: Asked) -> Response[str]:
 @get("/videos/{ident:str}", include_in_schema=False)
 async def one_video(request: Asked, ident: Ident) -> Response[str]:
     house, ident = services(request), VideoId(ident)
+    rules = {rule.id: rule for rule in await house.store.read(every_rule)}
     record, pin, decision, moved, elsewhere = await asyncio.gather(
         house.store.read(store.one, ident),
         house.store.read(pins.one, ident),
@@ -49,7 +51,8 @@ async def one_video(request: Asked, ident: Ident) -> Response[str]:
     view = video.page(record, pin, decision, moved, _beside(held), house.clock.now(), sentence, elsewhere)
     activity = next((a for a in house.spending.activity() if a.video == ident), None)
     detail = home.detail(video.line_of(record, pin, decision), activity)
-    return await show(request, "video", {"v": view, "detail": detail}, here="videos")
+    told = decided.told(record, decision, rules, house.clock.now(), sentence)
+    return await show(request, "video", {"v": view, "detail": detail, "told": told}, here="videos")
 
 
 @post("/videos/{ident:str}/pin", include_in_schema=False)
@@ -60,6 +63,12 @@ async def pin(request: Asked, ident: Ident) -> Response[str]:
 @post("/videos/{ident:str}/unpin", include_in_schema=False)
 async def unpin(request: Asked, ident: Ident) -> Response[str]:
     return await _wish(request, VideoId(ident), None, "unpinned")
+
+
+@post("/videos/{ident:str}/let-go", include_in_schema=False)
+async def let_go(request: Asked, ident: Ident) -> Response[str]:
+    """Allow a last copy to be released; the rules may still choose it."""
+    return await _wish(request, VideoId(ident), Wish.LET_GO, "let-go")
 
 
 @post("/videos/{ident:str}/never", include_in_schema=False)
@@ -97,4 +106,4 @@ def _beside(held: Playable | None) -> video.Beside:
     return video.Beside(files, captions, board)
 
 
-routes = [all_videos, one_video, pin, unpin, never]
+routes = [all_videos, one_video, pin, unpin, let_go, never]

@@ -1,21 +1,23 @@
 """A rule as a form, and a form as a rule. This module goes both ways; it keeps what was typed where that is wrong."""
 
-import math
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from appliance.domain.plan import Filters, Rule, RuleKind
-from appliance.domain.units import ByteCount, ChannelId, RuleId
+from appliance.domain.units import ChannelId, RuleId
 from policies.rules import check
+from policies.soundness import BUILT_IN
+from web.views.rule_fields import BUDGETS, COMMON, GROUPS, LONGEST, SCOPE, SPECS, Spec
 from web.views.rules import KINDS
 
-__all__ = ["FIELD_OF", "Choice", "RuleForm", "again", "blank", "check", "number", "of_rule", "read"]
+__all__ = ["Choice", "Draft", "RuleForm", "again", "blank", "checked", "of_rule", "read"]
 
 HEIGHTS = (0, 2160, 1440, 1080, 720, 480, 360, 240)
-FIELD_OF = {"min_lifetime": "min_days", "max_lifetime": "max_days", "filters.min_views": "min_views"}
-"""A rule's field → the form's field that a complaint belongs to, where they differ."""
+SMALLEST = "smallest"
+_SENSITIVE = (("", "all"), ("none", "without those marked as sensitive"), ("only", "only those marked as sensitive"))
 _FRESH = Rule(RuleId(""), "", RuleKind.RECENT, budget_share=0.5, max_height=1080)
+_TAGS = Spec("tags", "With one of these tags", SCOPE, hint="Separate them with commas.", empty="any")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +29,46 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
+class Input:
+    """One line of text: ``only`` names the kind for which alone it means something."""
+
+    name: str
+    id: str
+    label: str
+    value: str
+    unit: str
+    hint: str
+    empty: str
+    mode: str
+    only: str
+    area: bool
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    title: str
+    hint: str
+    inputs: tuple[Input, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A form as it was sent: its fields, and the channels that are picked."""
+
+    sent: Mapping[str, str]
+    picked: Sequence[str] = ()
+
+    def text(self, name: str) -> str:
+        return self.sent.get(name, "").replace("\r\n", "\n").strip()[:LONGEST]
+
+
+@dataclass(frozen=True, slots=True)
 class RuleForm:
-    """A rule being written; all values as they stand in the fields. ``wrong`` says by field what is wrong."""
+    """A rule being written; all values as they stand in the fields. ``wrong`` says by field what is wrong.
+
+    ``more`` opens what is folded away: something there is set, or wrong.
+    """
 
     id: str
     name: str
@@ -36,15 +76,27 @@ class RuleForm:
     channels: tuple[Choice, ...]
     all_channels: bool
     budget_kind: str
-    budget: str
-    budget_share: str
-    min_days: str
-    max_days: str
     heights: tuple[Choice, ...]
-    min_views: str
-    weight: str
+    sensitive: tuple[Choice, ...]
     paused: bool
+    inputs: Mapping[str, Input]
     wrong: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def common(self) -> tuple[Input, ...]:
+        return tuple(self.inputs[spec.name] for spec in COMMON)
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        return tuple(Group(title, hint, tuple(self.inputs[s.name] for s in specs)) for title, hint, specs in GROUPS)
+
+    @property
+    def more(self) -> bool:
+        inside = [name for _, _, specs in GROUPS for name in (spec.name for spec in specs)]
+        inside += ["tags", "filters.nsfw"]
+        if any(name in self.wrong for name in inside):
+            return True
+        return any(self.inputs[name].value not in ("", "1") for name in inside if name in self.inputs)
 
     def error(self, name: str) -> str:
         """Return what is wrong with one field, or nothing."""
@@ -58,6 +110,8 @@ def blank(titles: Mapping[ChannelId, str]) -> RuleForm:
 
 def of_rule(rule: Rule, titles: Mapping[ChannelId, str]) -> RuleForm:
     """Return the form of a rule."""
+    shown = {spec.name: _shown(spec, rule) for spec in (*SPECS, _TAGS)}
+    nsfw = rule.filters.nsfw
     return RuleForm(
         id=rule.id,
         name=rule.name,
@@ -65,112 +119,135 @@ def of_rule(rule: Rule, titles: Mapping[ChannelId, str]) -> RuleForm:
         channels=_channels(titles, rule.channels or ()),
         all_channels=rule.channels is None,
         budget_kind="bytes" if rule.budget is not None else "share" if rule.budget_share is not None else "disk",
-        budget="" if rule.budget is None else number(rule.budget / 1e9),
-        budget_share="" if rule.budget_share is None else number(rule.budget_share * 100),
-        min_days=_days(rule.min_lifetime),
-        max_days="" if rule.max_lifetime is None else _days(rule.max_lifetime),
-        heights=_heights(rule.max_height or 0),
-        min_views="" if rule.filters.min_views is None else str(rule.filters.min_views),
-        weight=number(rule.weight),
+        heights=_heights(SMALLEST if rule.smallest else str(rule.max_height or 0)),
+        sensitive=_sensitive("" if nsfw is None else "only" if nsfw else "none"),
         paused=rule.paused,
+        inputs=_inputs(shown, {}),
     )
 
 
-def again(
-    ident: str,
-    sent: Mapping[str, str],
-    picked: Collection[str],
-    titles: Mapping[ChannelId, str],
-    wrong: Mapping[str, str],
-) -> RuleForm:
+def again(ident: str, draft: Draft, titles: Mapping[ChannelId, str], wrong: Mapping[str, str]) -> RuleForm:
     """Return the form as it was sent, with what is wrong beside its fields."""
-    height = sent.get("max_height", "0")
-    return replace(
-        of_rule(_FRESH, titles),
+    return RuleForm(
         id=ident,
-        name=sent.get("name", "")[:200],
-        kinds=_kinds(sent.get("kind", "")),
-        channels=_channels(titles, picked),
-        all_channels=sent.get("scope") != "some",
-        budget_kind=sent.get("budget_kind", "disk"),
-        heights=_heights(int(height) if height.isascii() and height.isdigit() and len(height) < 6 else 0),
-        paused="paused" in sent,
+        name=draft.text("name")[:200],
+        kinds=_kinds(draft.text("kind")),
+        channels=_channels(titles, draft.picked),
+        all_channels=draft.text("scope") != "some",
+        budget_kind=draft.text("budget_kind") or "disk",
+        heights=_heights(draft.text("max_height")),
+        sensitive=_sensitive(draft.text("filters.nsfw")),
+        paused="paused" in draft.sent,
+        inputs=_inputs({spec.name: draft.text(spec.name) for spec in (*SPECS, _TAGS)}, wrong),
         wrong=wrong,
-        **{name: sent.get(name, "")[:40] for name in ("budget", "budget_share", "min_days", "max_days", "min_views")},
-        weight=sent.get("weight", "")[:40],
     )
 
 
-def read(ident: RuleId, sent: Mapping[str, str], picked: Sequence[str], wrong: dict[str, str]) -> Rule | None:
-    """Return the rule that a form says, or None; then ``wrong`` says by field what is not understood."""
-    kind = sent.get("kind", "")
-    if kind not in list(RuleKind):
-        wrong["kind"] = "Choose one of these."
-    if sent.get("scope") == "some" and not picked:
+def read(ident: RuleId, draft: Draft, wrong: dict[str, str], before: Rule | None = None) -> Rule | None:
+    """Return the rule that a form says, or None; then ``wrong`` says by field what is not understood.
+
+    ``before`` is the rule that is being changed: what was shown rounded and left alone keeps its exact value.
+    """
+    values = {spec.name: _value(spec, draft, wrong, before) for spec in (*SPECS, _TAGS) if _asked(spec, draft)}
+    if draft.text("scope") == "some" and not draft.picked:
         wrong["channels"] = "Choose one channel at least, or all of them."
-    budget_kind = sent.get("budget_kind", "disk")
-    gigabytes = _number(sent, "budget", wrong) if budget_kind == "bytes" else None
-    percent = _number(sent, "budget_share", wrong) if budget_kind == "share" else None
-    if budget_kind == "bytes" and gigabytes is None:
-        wrong.setdefault("budget", "Say how many GB.")
-    if budget_kind == "share" and percent is None:
-        wrong.setdefault("budget_share", "Say how many percent.")
-    max_days, min_days = _number(sent, "max_days", wrong), _number(sent, "min_days", wrong)
-    views, weight = _number(sent, "min_views", wrong), _number(sent, "weight", wrong)
-    height = _number(sent, "max_height", wrong)
+    for spec, what in zip(BUDGETS, ("percent", "GB"), strict=True):
+        if _asked(spec, draft) and values[spec.name] is None:
+            wrong.setdefault(spec.name, f"Say how many {what}.")
+    picture = draft.text("max_height") or "0"
+    if picture != SMALLEST and not (picture.isascii() and picture.isdigit() and len(picture) <= 6):
+        wrong["max_height"] = "Choose one of these."
     if wrong:
         return None
+    return _made(ident, draft, values, picture)
+
+
+def _made(ident: RuleId, draft: Draft, values: Mapping[str, Any], picture: str) -> Rule:
+    filters = {name.partition(".")[2]: value for name, value in values.items() if name.startswith("filters.")}
+    plain = {name: value for name, value in values.items() if "." not in name}
+    sensitive = draft.text("filters.nsfw")
     return Rule(
         id=ident,
-        name=" ".join(sent.get("name", "").split()),
-        kind=RuleKind(kind),
-        channels=frozenset(map(ChannelId, picked)) if sent.get("scope") == "some" else None,
-        budget=None if gigabytes is None else ByteCount(round(gigabytes * 1e9)),
-        budget_share=None if percent is None else percent / 100,
-        min_lifetime=timedelta(days=min_days or 0),
-        max_lifetime=timedelta(days=max_days) if max_days else None,
-        max_height=round(height) if height else None,
-        filters=Filters(min_views=round(views) if views else None),
-        weight=1.0 if weight is None else weight,
-        paused="paused" in sent,
+        name=" ".join(draft.text("name").split()),
+        kind=draft.text("kind"),
+        channels=frozenset(map(ChannelId, draft.picked)) if draft.text("scope") == "some" else None,
+        max_height=int(picture) or None if picture != SMALLEST else None,
+        smallest=picture == SMALLEST,
+        filters=Filters(**filters, nsfw={"only": True, "none": False}.get(sensitive)),
+        paused="paused" in draft.sent,
+        **plain,
     )
 
 
-def number(value: float) -> str:
-    """Return a number for an input field: no needless zeros, a point for the fraction."""
-    return f"{value:.3f}".rstrip("0").rstrip(".")
+def checked(rule: Rule, before: Rule | None = None) -> None:
+    """Raise BadInput, naming the field, where the rule cannot mean anything; a kind it had may stay."""
+    check(rule, BUILT_IN if before is None else BUILT_IN | {before.kind})
 
 
-def _number(sent: Mapping[str, str], name: str, wrong: dict[str, str]) -> float | None:
-    text = sent.get(name, "").strip().replace(",", ".")
+def _asked(spec: Spec, draft: Draft) -> bool:
+    """Tell whether a field means anything in this form: what is hidden is not read."""
+    if spec in BUDGETS:
+        return draft.text("budget_kind") == ("share" if spec.name == "budget_share" else "bytes")
+    return not spec.only or draft.text("kind") == spec.only
+
+
+def _value(spec: Spec, draft: Draft, wrong: dict[str, str], before: Rule | None) -> Any:
+    text = draft.text(spec.name)
+    if before is not None and text == _shown(spec, before):
+        return spec.of(before)
     if not text:
-        return None
+        return spec.way.nothing
     try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value <= 1e9:
-        wrong[name] = "Write a number that is not below zero."
+        return spec.way.read(text)
+    except ValueError as error:
+        wrong[spec.name] = str(error)
         return None
-    if name.endswith("_days") and value > 36500:
-        wrong[name] = "That is more than a hundred years."
-        return None
-    return value
 
 
-def _days(stretch: timedelta) -> str:
-    return number(stretch / timedelta(days=1)) if stretch else ""
+def _shown(spec: Spec, rule: Rule) -> str:
+    value = spec.of(rule)
+    return "" if value is None else spec.way.show(value)
+
+
+def _inputs(shown: Mapping[str, str], wrong: Mapping[str, str]) -> dict[str, Input]:
+    return {
+        spec.name: Input(
+            name=spec.name,
+            id=spec.name.replace(".", "-"),
+            label=spec.label,
+            value=shown[spec.name],
+            unit=spec.unit,
+            hint=spec.hint,
+            empty=spec.empty,
+            mode=spec.way.mode,
+            only=spec.only,
+            area=spec.area,
+            error=wrong.get(spec.name, ""),
+        )
+        for spec in (*SPECS, _TAGS)
+    }
 
 
 def _kinds(chosen: str) -> tuple[Choice, ...]:
-    return tuple(Choice(kind, name, kind == chosen, hint) for kind, (name, hint) in KINDS.items())
+    known = dict(KINDS)
+    if chosen and chosen not in known and chosen.isidentifier():
+        known[chosen] = (chosen.replace("_", " ").capitalize()[:60], "A kind of another package.")
+    return tuple(Choice(kind, name, kind == chosen, hint) for kind, (name, hint) in known.items())
 
 
 def _channels(titles: Mapping[ChannelId, str], chosen: Collection[str]) -> tuple[Choice, ...]:
-    order = sorted(titles.items(), key=lambda item: item[1].casefold())
-    return tuple(Choice(channel, title, channel in chosen) for channel, title in order)
+    """Return the channels by title, after them those chosen that are no longer followed."""
+    order: Iterable[tuple[str, str]] = sorted(titles.items(), key=lambda item: item[1].casefold())
+    left = [Choice(ident, "a channel no longer followed", True) for ident in sorted(chosen) if ident not in titles]
+    return (*(Choice(channel, title, channel in chosen) for channel, title in order), *left)
 
 
-def _heights(chosen: int) -> tuple[Choice, ...]:
-    heights = sorted({*HEIGHTS, chosen}, key=lambda height: height or 10**6, reverse=True)
-    return tuple(Choice(str(h), f"up to {h}p" if h else "any", h == chosen) for h in heights)
+def _heights(chosen: str) -> tuple[Choice, ...]:
+    plain = chosen if chosen == SMALLEST or (chosen.isascii() and chosen.isdigit() and len(chosen) < 6) else "0"
+    heights = sorted({*HEIGHTS, 0 if plain == SMALLEST else int(plain)}, key=lambda h: h or 10**6, reverse=True)
+    made = [Choice(str(h), f"up to {h}p" if h else "the best there is", str(h) == plain) for h in heights]
+    return (*made, Choice(SMALLEST, "the smallest there is", plain == SMALLEST))
+
+
+def _sensitive(chosen: str) -> tuple[Choice, ...]:
+    return tuple(Choice(value, label, value == chosen) for value, label in _SENSITIVE)

@@ -1,24 +1,20 @@
-"""Rules and the plan that comes of them, for a person. This module builds the list and the preview."""
+"""Rules for a person, each as a card: this module finds the words for every field."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from itertools import islice
+from dataclasses import dataclass
 
-from appliance.domain.catalogue import VideoLine
-from appliance.domain.pin import PinState
-from appliance.domain.plan import Decision, Disk, Plan, Rule, RuleKind, RuleUse, Verdict
-from appliance.domain.units import ByteCount, ChannelId, RuleId, VideoId
+from appliance.domain.plan import Filters, Rule, RuleKind, RuleUse
+from appliance.domain.units import ChannelId
 from web.views import words
-from web.views.disk import Tray, tray
-from web.views.video import Say
 
 KINDS: dict[str, tuple[str, str]] = {
     RuleKind.EVERYTHING: ("Everything", "Every video of its channels, as long as the budget lasts."),
     RuleKind.RECENT: ("Recent", "The newest videos first."),
+    RuleKind.LAST_N: ("Last of each channel", "The last so many videos of every channel; say below how many."),
     RuleKind.TRENDING: ("Trending", "What gains the most views these days."),
     RuleKind.MOST_VIEWED: ("Most viewed", "What was seen most often of all."),
+    RuleKind.RARE_FIRST: ("Rare first", "What the fewest others have, so that it does not get lost."),
 }
-SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,27 +29,6 @@ class RuleCard:
     share: float | None
     videos: str
     paused: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Coming:
-    """One line of the plan: a video that comes or goes, and why."""
-
-    title: str
-    href: str
-    size: str
-    why: str
-    now: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Preview:
-    adds: tuple[Coming, ...]
-    more_adds: int
-    releases: tuple[Coming, ...]
-    more_releases: int
-    tray: Tray
-    sentence: str
 
 
 def rule_card(rule: Rule, use: RuleUse | None, titles: Mapping[ChannelId, str]) -> RuleCard:
@@ -74,57 +49,6 @@ def rule_card(rule: Rule, use: RuleUse | None, titles: Mapping[ChannelId, str]) 
     )
 
 
-def adds(plan: Plan, limit: int = SHOWN) -> list[Decision]:
-    """Return the next videos to come, as the plan orders them."""
-    return list(islice((d for d in plan.decisions if d.verdict is Verdict.PIN), limit))
-
-
-def releases(plan: Plan, limit: int = SHOWN) -> list[Decision]:
-    """Return the next videos to go, as the plan orders them."""
-    return list(islice((d for d in plan.decisions if d.verdict is Verdict.RELEASE), limit))
-
-
-def preview(plan: Plan, disk: Disk, lines: Mapping[VideoId, VideoLine], say: Say) -> Preview:
-    """Return what comes and what goes next; ``lines`` are of the videos that are shown.
-
-    The tray shows the disk once the plan is carried out: what goes is free, what comes is on its way.
-    """
-    coming = sum(1 for d in plan.decisions if d.verdict is Verdict.PIN)
-    going = sum(1 for d in plan.decisions if d.verdict is Verdict.RELEASE)
-    freed = min(plan.released, disk.used)
-    after = replace(disk, used=ByteCount(disk.used - freed), free=ByteCount(disk.free + freed))
-    return Preview(
-        adds=tuple(_coming(decision, lines, say) for decision in adds(plan)),
-        more_adds=max(0, coming - SHOWN),
-        releases=tuple(_coming(decision, lines, say) for decision in releases(plan)),
-        more_releases=max(0, going - SHOWN),
-        tray=tray(after, coming=plan.fetched),
-        sentence=_outlook(coming, plan.fetched, going, plan.released),
-    )
-
-
-def _coming(decision: Decision, lines: Mapping[VideoId, VideoLine], say: Say) -> Coming:
-    line = lines.get(decision.video)
-    return Coming(
-        title=(line.title if line else "") or "Untitled video",
-        href=f"videos/{decision.video}",
-        size=("about " if decision.estimated else "") + words.size(decision.size),
-        why=say(decision.reasons[0]) if decision.reasons else "",
-        now=line is not None and line.pin_state is PinState.PINNING,
-    )
-
-
-def _outlook(adds: int, fetched: int, releases: int, released: int) -> str:
-    if not adds and not releases:
-        return "Everything the rules want is here. Nothing comes, nothing goes."
-    parts = []
-    if adds:
-        parts.append(f"{words.many(adds, 'video')} {'comes' if adds == 1 else 'come'} ({words.size(fetched)})")
-    if releases:
-        parts.append(f"{words.many(releases, 'video')} {'goes' if releases == 1 else 'go'} ({words.size(released)})")
-    return f"{', '.join(parts)}."
-
-
 def _scope(rule: Rule, titles: Mapping[ChannelId, str]) -> str:
     if rule.channels is None:
         return "all channels"
@@ -135,20 +59,59 @@ def _scope(rule: Rule, titles: Mapping[ChannelId, str]) -> str:
 
 
 def _sentences(rule: Rule) -> tuple[str, ...]:
+    return (*_limits(rule), *_asked_for(rule.filters), *_giving(rule))
+
+
+def _limits(rule: Rule) -> list[str]:
     lines = []
+    if rule.tags:
+        lines.append(f"tagged {words.listed(sorted(rule.tags)[:5])}")
+    if rule.smallest:
+        lines.append("the smallest picture")
     if rule.max_height:
         lines.append(f"at most {rule.max_height}p")
-    if rule.filters.min_views:
-        lines.append(f"from {words.many(rule.filters.min_views, 'view')} on")
+    if rule.most:
+        lines.append(f"at most {words.many(rule.most, 'video')}")
+    if rule.per_channel:
+        lines.append(f"{words.many(rule.per_channel, 'video')} of each channel")
+    if rule.channel_budget:
+        lines.append(f"{words.size(rule.channel_budget)} for each channel")
     if rule.max_lifetime is not None:
         lines.append(f"published in the last {words.span(rule.max_lifetime.total_seconds())}")
     if rule.min_lifetime:
         lines.append(f"kept for {words.span(rule.min_lifetime.total_seconds())} at least")
+    return lines
+
+
+def _asked_for(filters: Filters) -> list[str]:
+    lines = []
+    if filters.min_views:
+        lines.append(f"from {words.many(filters.min_views, 'view')} on")
+    if filters.max_views is not None:
+        lines.append(f"up to {words.many(filters.max_views, 'view')}")
+    for name, least, most in (
+        ("old", filters.min_age, filters.max_age),
+        ("long", filters.min_duration, filters.max_duration),
+    ):
+        lines += [f"at least {words.span(least.total_seconds())} {name}"] if least else []
+        lines += [f"at most {words.span(most.total_seconds())} {name}"] if most is not None else []
+    lines += [f"of {words.size(filters.min_size)} or more"] if filters.min_size else []
+    lines += [f"of {words.size(filters.max_size)} or less"] if filters.max_size is not None else []
+    for some in (filters.languages, filters.categories, filters.tags):
+        lines += [f"only {' or '.join(sorted(some)[:5])}"] if some else []
+    if filters.nsfw is not None:
+        lines.append("only sensitive ones" if filters.nsfw else "none marked as sensitive")
+    lines += [f"with {' or '.join(f'“{p}”' for p in filters.include[:5])}"] if filters.include else []
+    lines += [f"without {' or '.join(f'“{p}”' for p in filters.exclude[:5])}"] if filters.exclude else []
+    return lines
+
+
+def _giving(rule: Rule) -> list[str]:
+    lines = []
+    if rule.keep_below:
+        lines.append(f"while fewer than {words.many(rule.keep_below, 'checked copy', 'checked copies')} are elsewhere")
+    if rule.ratio:
+        lines.append(f"given slowly after {rule.ratio:g} times its size")
     if rule.weight != 1:
         lines.append(f"weight {f'{rule.weight:g}'}")
-    return tuple(lines)
-
-
-def uses(plan: Plan | None) -> Mapping[RuleId, RuleUse]:
-    """Return what the last plan spends, by rule."""
-    return {} if plan is None else {use.rule: use for use in plan.rules}
+    return lines
