@@ -10,12 +10,14 @@ is not chosen. This module makes the claims; ``fit`` gives out the space.
 """
 
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from operator import mul
+from typing import cast
 
 from appliance.domain.pin import Wish
-from appliance.domain.plan import Candidate, Reason, ReasonCode, Rule, RuleKind, World
+from appliance.domain.plan import Candidate, Filters, Reason, ReasonCode, Rule, RuleKind, World
 from appliance.domain.units import ChannelId
 from appliance.domain.video import Upstream
 from policies.protect import bar, holder
@@ -64,6 +66,11 @@ class Desk:
     kinds: Mapping[str, Ranking]
     newest: list[int] = field(default_factory=list)
     open: list[bool] = field(default_factory=list)
+    fresh: list[int] = field(default_factory=list)
+    """What may be chosen, newest first; ``stale`` may only stay, where it is held."""
+    whole: set[object] = field(default_factory=set)
+    """Which of ``choices`` and ``values`` are known of all that is fresh."""
+    stale: list[int] = field(default_factory=list)
     choices: dict[tuple[int | None, bool], list[Choice | None]] = field(default_factory=dict)
     values: dict[tuple[str, timedelta | None], list[float | None]] = field(default_factory=dict)
 
@@ -71,11 +78,16 @@ class Desk:
         published = [video.published_at.timestamp() for video in self.videos]
         self.newest = sorted(range(len(published)), key=published.__getitem__, reverse=True)
         self.open = [v.wish in (None, Wish.LET_GO) and bar(v) is None for v in self.videos]
+        published_now = [v.upstream is Upstream.PUBLISHED for v in self.videos]
+        self.fresh = [at for at in self.newest if self.open[at] and published_now[at]]
+        self.stale = [at for at in self.newest if self.open[at] and not published_now[at]]
 
     def chooser(self, rule: Rule) -> Callable[[int], Choice | None]:
         """Return what says, of a video's place, what the rule would keep of it; remembered for rules that ask alike."""
         asked = (rule.max_height, rule.smallest)
         known = self.choices.setdefault(asked, [_UNASKED] * len(self.videos))
+        if asked in self.whole:
+            return known.__getitem__
         bitrates = self.world.bitrates
 
         def found(at: int) -> Choice | None:
@@ -91,7 +103,10 @@ class Desk:
         ranking = self.kinds.get(rule.kind, _worthless)
         if ranking is not BUILT_IN.get(rule.kind):
             return lambda at: safe_value(ranking, rule, self.videos[at], self.now)
-        known = self.values.setdefault((str(rule.kind), rule.half_life), [None] * len(self.videos))
+        asked = (str(rule.kind), rule.half_life)
+        known = self.values.setdefault(asked, [None] * len(self.videos))
+        if asked in self.whole:
+            return cast(Callable[[int], float], known.__getitem__)
 
         def found(at: int) -> float:
             made = known[at]
@@ -111,6 +126,7 @@ class Desk:
         return not in_scope(payer, video) or refusal(payer, video, self.now) is not None
 
 
+_NOTHING = Filters()
 _UNASKED = Choice((), -1)  # type: ignore[arg-type]
 
 
@@ -167,12 +183,20 @@ def _gathered(desk: Desk, rule: Rule) -> _Draft:
     wanted_of, value_of, now = desk.chooser(rule), desk.valuer(rule), desk.now
     counts = rule.kind == RuleKind.LAST_N
     everywhere = rule.channels is None and rule.tags is None
-    for at in desk.newest:
+    asks = rule.max_lifetime is not None or rule.filters != _NOTHING
+    weighs = rule.filters.min_size is not None or rule.filters.max_size is not None
+    looked_at: Sequence[int] = desk.newest
+    if everywhere and not (asks or weighs or counts or rule.paused or rule.keep_below is not None):
+        _add_all(draft, desk, rule)
+        looked_at = desk.stale
+    for at in looked_at:
         video = desk.videos[at]
-        if not desk.open[at] or not (everywhere or in_scope(rule, video)) or refusal(rule, video, now) is not None:
+        if not desk.open[at] or not (everywhere or in_scope(rule, video)):
+            continue
+        if asks and refusal(rule, video, now) is not None:
             continue
         wanted = wanted_of(at)
-        if wanted is None or size_refusal(rule, wanted.size, estimated=wanted.estimated) is not None:
+        if wanted is None or (weighs and size_refusal(rule, wanted.size, estimated=wanted.estimated) is not None):
             continue
         sits = video.upstream is not Upstream.PUBLISHED or (rule.keep_below is not None and _enough(rule, video))
         value = value_of(at)
@@ -188,6 +212,17 @@ def _gathered(desk: Desk, rule: Rule) -> _Draft:
         else:
             _add(draft, at, value, wanted)
     return draft
+
+
+def _add_all(draft: _Draft, desk: Desk, rule: Rule) -> None:
+    """Add the claims of a rule that asks nothing: there may be very many."""
+    choices, values = list(map(desk.chooser(rule), desk.fresh)), list(map(desk.valuer(rule), desk.fresh))
+    desk.whole |= {(rule.max_height, rule.smallest), (str(rule.kind), rule.half_life)}
+    draft.videos = [at for at, wanted in zip(desk.fresh, choices, strict=True) if wanted is not None]
+    draft.values = [value for value, wanted in zip(values, choices, strict=True) if wanted is not None]
+    draft.choices = [wanted for wanted in choices if wanted is not None]
+    sizes = [int(wanted.size) for wanted in draft.choices]
+    draft.mass, draft.total = sum(map(mul, draft.values, sizes)), sum(sizes)
 
 
 def _add(draft: _Draft, at: int, value: float, wanted: Choice) -> None:

@@ -185,6 +185,8 @@ def fit(desk: Desk, every: Sequence[Claims], lasting: Room, room: Room) -> Fit:
     ideal = lasting.copy()
     ideal.data = None
     _Hearing(desk, every, streams, costs, ideal).run()
+    if room.data is None and room.taken == lasting.taken and not any(video.held for video in desk.videos):
+        return Fit(ideal, ideal.taken, costs)
     chosen = {at: by for at, by in ideal.taken.items() if by is not None}
     contest = _contest(desk, every, costs, chosen, room)
     for number, place, held in contest:
@@ -288,6 +290,7 @@ class _Hearing:
     def _pass(self) -> None:
         heap = [(-stream.worths[0], number, 0) for number, stream in enumerate(self.streams) if stream.places]
         heapify(heap)
+        taken = self.room.taken
         while heap:
             _, number, turn = heap[0]
             stream = self.streams[number]
@@ -297,7 +300,7 @@ class _Hearing:
                 continue
             place = stream.places[turn]
             at = self.every[number].videos[place]
-            if at not in self.room.taken and at not in self.every[number].sits:
+            if self.preferred[at] != _LATER and at not in taken and at not in self.every[number].sits:
                 self._turn(number, place, at)
             turn += 1
             if turn < len(stream.places):
@@ -325,8 +328,6 @@ class _Hearing:
 
     def _turn(self, number: int, place: int, at: int) -> None:
         first = self.preferred[at]
-        if first == _LATER:
-            return
         if first in (number, _ANY):
             _hear(self.desk, self.every, self.room, number, place, held=False)
             if first == number and at not in self.room.taken:

@@ -18,7 +18,8 @@ from appliance.domain.plan import Candidate
 from appliance.domain.units import ChannelId
 from policies.claims import Claims, home
 
-SAMPLE = 1000
+SAMPLE = 3000
+"""Claims, about, that prices are found from where there are more."""
 ROUNDS = 110
 SWINGS = 41
 _STEP, _FADE, _SWING = 0.6, 0.96, 0.02
@@ -63,7 +64,7 @@ def prices(videos: Sequence[Candidate], every: Sequence[Claims], limits: dict[Sh
     """Return the prices. ``limits`` are the bytes of the budgets that have any; ``room`` bounds them all."""
     if not _contested(len(videos), every):
         return Prices()
-    stride = max(1, -(-len(videos) // SAMPLE))
+    stride = max(1, sum(len(mine.videos) for mine in every) // SAMPLE)
     bids = _bids(videos, every, range(0, len(videos), stride), limits)
     total = sum(bid.size for row in bids for bid in row)
     whole = sum(sum(mine.sizes) for mine in every)
@@ -111,7 +112,8 @@ def _searched(
 ) -> tuple[dict[Shelf, float], tuple[dict[Shelf, float], ...]]:
     """Return the prices with the least dual value of those tried, and the last ``SWINGS`` tried."""
     swings: list[dict[Shelf, float]] = []
-    usual = sum(bid.key * bid.size for row in bids for bid in row) / max(1, sum(bid.size for row in bids for bid in row))
+    every = [bid for row in bids for bid in row]
+    usual = sum(bid.key * bid.size for bid in every) / max(1, sum(bid.size for bid in every))
     price = {shelf: max(_LEAST, _START * usual, _alone(bids, shelf, budget)) for shelf, budget in budgets.items()}
     best, least, step = dict(price), math.inf, _STEP
     for turn in range(ROUNDS):

@@ -1,10 +1,17 @@
-"""All benchmarks, one after the other: ``python -m tests.bench [media|swarm|house]``. This module only calls them."""
+"""All benchmarks in turn: ``python -m tests.bench [media|swarm|house|plan|trace]``. This module only calls them."""
 
 import sys
 
-from tests.bench import bench_house, bench_media, bench_swarm
+from tests.bench import bench_house, bench_media, bench_plan, bench_swarm
+from tests.policies import trace
 
-BENCHES = {"media": bench_media.main, "swarm": lambda: bench_swarm.main([]), "house": bench_house.main}
+BENCHES = {
+    "media": bench_media.main,
+    "swarm": lambda: bench_swarm.main([]),
+    "house": bench_house.main,
+    "plan": bench_plan.main,
+    "trace": trace.main,
+}
 
 
 def main(chosen: list[str]) -> int:

@@ -1,6 +1,6 @@
 """Planning, measured: ``python -m tests.bench plan``. This module plans 10,000 and 100,000 videos by ten rules.
 
-Seconds of the thread that plans, MB (10^6 bytes) of memory more than before, and how each stands to what it is to reach.
+Seconds of the planning thread, MB (10^6 bytes) of memory more than before, and how each stands to its bar.
 """
 
 import threading

@@ -34,7 +34,7 @@ class Outcome:
 
 
 def random_world(seed: int, *, largest: float = 0.02) -> tuple[World, tuple[Rule, ...]]:
-    """Return an empty library, videos and rules. No video is above ``largest`` of a budget that it could be charged to."""
+    """Return an empty library, videos and rules. No video is above ``largest`` of its budgets."""
     chance = random.Random(seed)
     count = chance.randint(150, 500)
     channels = [ChannelId(f"c{n}") for n in range(chance.randint(1, 6))]
@@ -67,12 +67,16 @@ def _rule(chance: random.Random, number: int, channels: list[ChannelId], total: 
         RuleId(f"r{number}"),
         f"Rule {number}",
         chance.choice(KINDS),
-        channels=frozenset(chance.sample(channels, chance.randint(1, len(channels)))) if chance.random() < 0.4 else None,
+        channels=frozenset(chance.sample(channels, chance.randint(1, len(channels))))
+        if chance.random() < 0.4
+        else None,
         budget=ByteCount(max(least, int(total * chance.uniform(0.05, 0.5)))) if chance.random() < 0.85 else None,
         max_height=chance.choice([None, None, 480]),
         weight=chance.choice([0.5, 1.0, 1.0, 2.0]),
     )
-    return replace(made, channel_budget=ByteCount(max(least, int(total * chance.uniform(0.05, 0.3))))) if shared else made
+    return (
+        replace(made, channel_budget=ByteCount(max(least, int(total * chance.uniform(0.05, 0.3))))) if shared else made
+    )
 
 
 def compared(before: World, rules: tuple[Rule, ...]) -> Outcome:
@@ -128,5 +132,3 @@ def _bound(before: World, desk: Desk, every: list[Claims]) -> float:
     solved = linprog(gains, A_ub=table, b_ub=limits, bounds=(0, 1), method="highs")
     assert solved.status == 0
     return float(-solved.fun) * MB
-
-

@@ -44,7 +44,14 @@ def _protected(before: World, rules: tuple[Rule, ...]) -> set[str]:
             video.held.pinned_at is not None and NOW - video.held.pinned_at < r.min_lifetime
             for r in own or [r for r in rules if _scoped(r, video.channels)]
         )
-        if video.leased or video.wish is Wish.PIN or (video.wish is None and (lost or young)):
+        failing = video.origin_failing is not None
+        silent = video.origin_failing is not None and NOW - video.origin_failing >= before.protect_after
+        silent = silent and (video.held.done > 0 or video.held.pinned_at is not None)
+        away = failing or video.upstream is Upstream.GONE
+        sole = video.held.pinned_at is not None and video.copies.live == 0 and (away or video.copies.verified == 0)
+        lasting = video.wish is None and not video.gone_release and (lost or silent or sole)
+        young = young and video.wish is not Wish.NEVER
+        if video.leased or video.wish is Wish.PIN or lasting or young:
             safe.add(video.id)
     return safe
 
