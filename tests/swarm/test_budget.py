@@ -91,7 +91,7 @@ def test_upload_stops_at_the_budget_and_outlives_a_kill_while_a_screen_plays_on(
             box.kill()
             box.start()
             assert _spending(box)["used_up"] == ["monthly_upload"]
-            assert _spending(box)["told"].startswith("This month's upload is used up until 1 ")
+            assert str(_spending(box)["told"]).startswith("This month's upload is used up until 1 ")
         finally:
             print(box.tail())
             box.kill()

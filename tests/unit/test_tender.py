@@ -192,7 +192,7 @@ async def test_a_month_used_up_stays_so_over_a_restart_and_a_set_clock_and_begin
         assert scene.swarm.budget.upload is None
         scene.flow(10**10, 10**10)
         await scene.seconds(1)
-        assert (scene.swarm.budget.upload, scene.swarm.budget.download) == (0, 0)
+        assert scene.swarm.budget == Budget(BytesPerSecond(0), BytesPerSecond(0))
         assert stirred == ["This month's download is used up until 3 December."]
         scene.clock.set(START + timedelta(days=40))
         await scene.seconds(1)
