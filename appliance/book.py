@@ -25,7 +25,7 @@ _ELSEWHERE = frozenset({"SEEDKEEP_CONFIG"})
 """Variables of ours that are no settings."""
 
 SECRET = frozenset({"setup.admin_password"})
-AT_START_ONLY = frozenset({"data_dir", "library_dir", "setup.admin_password"})
+AT_START_ONLY = frozenset({"data_dir", "library_dir", "library.export_dir", "setup.admin_password"})
 """Not to be changed from the dashboard: they say where the dashboard's own data lies, or matter once."""
 
 NEEDS_RESTART = frozenset(

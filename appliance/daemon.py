@@ -41,6 +41,7 @@ from appliance.lan.watch import AddressWatch
 from appliance.library.marker import Library
 from appliance.library.space import Floor, Space
 from appliance.outbound.fetch import Fetcher, OutboundOptions
+from appliance.pin.exporter import Exporter
 from appliance.pin.gather import Gatherer
 from appliance.pin.headroom import Headroom
 from appliance.pin.keeper import Keeper, KeeperOptions
@@ -259,6 +260,8 @@ class House:
             self.tender.on_lan,
             SharerOptions(settings.swarm.announce_at_once),
         )
+        exports = Path(settings.library.export_dir or "exports")
+        self.exporter = Exporter(store, library, self.data / exports, lambda: floor_of(self.book.current), self.clock)
         self.shelf = HouseShelf(self.keeper)
         self.media = create_media_app(self.shelf, self.leases, self.tender.count_player, self.tender.pace_player)
         self.web = create_app(self._services())
@@ -295,6 +298,7 @@ class House:
             planning=self.planner,
             keeping=self.keeper,
             spending=Ledger(self.tender, self.swarm, self.keeper, self.leases, self.clock),
+            exporting=self.exporter,
             shelf=self.shelf,
             media=self.media,
             health=self.health,

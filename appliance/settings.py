@@ -127,6 +127,9 @@ class Library(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         int, Meta(ge=0, description="Free space never used, in bytes; the larger of both counts.")
     ] = 2 * GIB
     floor_percent: Annotated[float, Meta(ge=0, le=90, description="Free space never used, in % of the disk.")] = 5.0
+    export_dir: Annotated[
+        str, Meta(description="Folder below which channels are exported; empty: exports/ in the data folder.")
+    ] = ""
 
 
 class Pin(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -13,6 +13,7 @@ from appliance.book import Option, Source
 from appliance.clock import Clock
 from appliance.domain.catalogue import OriginToday
 from appliance.domain.channel import Portrait
+from appliance.domain.export import Export
 from appliance.domain.pin import PinState
 from appliance.domain.plan import Disk, Plan, Rule
 from appliance.domain.shelf import Shelf
@@ -25,6 +26,7 @@ from appliance.store.leases import Leases
 
 __all__ = [
     "Activity",
+    "Exporting",
     "Followed",
     "Following",
     "Health",
@@ -160,6 +162,16 @@ class Spending(Protocol):
         ...
 
 
+class Exporting(Protocol):
+    def exports(self) -> tuple[Export, ...]:
+        """Return the exports since the start, the latest first."""
+        ...
+
+    async def begin(self, channel: ChannelId, folder: str = "") -> Export:
+        """Queue a channel's export into a folder below the one for exports. Raises BadInput."""
+        ...
+
+
 class SettingsBook(Protocol):
     @property
     def current(self) -> Settings: ...
@@ -193,6 +205,7 @@ class Services:
     planning: Planning
     keeping: Keeping
     spending: Spending
+    exporting: Exporting
     shelf: Shelf
     media: Callable[..., Any]
     health: Callable[[], Health]

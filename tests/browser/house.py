@@ -14,6 +14,7 @@ import msgspec
 from appliance.clock import RealClock
 from appliance.domain.catalogue import OriginToday
 from appliance.domain.channel import Portrait
+from appliance.domain.export import Export, ExportState
 from appliance.domain.pin import Pin, PinState
 from appliance.domain.plan import Disk, Plan, Rule
 from appliance.domain.shelf import NotPlayable, Playable, PlayableCaption, PlayableFile, PlayableRendition, Reader
@@ -155,6 +156,38 @@ BUSY = {
     "bandwidth.daily_upload": 10_000_000_000,
     "bandwidth.billing_day": 3,
 }
+
+
+class Exporting:
+    """One export that is done and one that goes on, in a house with much."""
+
+    def __init__(self, amount: Amount) -> None:
+        at, some = datetime.now(UTC), amount is Amount.MUCH
+        states = ((ExportState.RUNNING, "Quiet Machines", 4), (ExportState.DONE, "Theatre on the Quay", 6))
+        self.made = [
+            Export(
+                folder=title,
+                path=f"/srv/seedkeep/exports/{title}",
+                channel=ChannelId(f"c{n}"),
+                title=title,
+                state=state,
+                begun_at=at - timedelta(hours=n, minutes=2),
+                videos=6,
+                done=n,
+                linked=ByteCount(n * 1_400_000_000),
+                left=("Opening night: nothing of it is whole here.",) if state is ExportState.DONE else (),
+            )
+            for state, title, n in states
+            if some
+        ]
+
+    def exports(self) -> tuple[Export, ...]:
+        return tuple(self.made)
+
+    async def begin(self, channel: ChannelId, folder: str = "") -> Export:
+        made = Export(folder or "Films", "/srv/Films", channel, "Films", ExportState.QUEUED, datetime.now(UTC), 3)
+        self.made.insert(0, made)
+        return made
 
 
 class Book:
@@ -373,6 +406,7 @@ async def house(folder: Path, amount: Amount, *, set_up: bool = True, shown: Any
             planning=Planning(made),
             keeping=Keeping(made),
             spending=Spending(made, amount, book),
+            exporting=Exporting(amount),
             shelf=Shelf(),
             media=shown,
             health=lambda: Health(not troubles, troubles, VERSION, clock.now()),

@@ -19,6 +19,7 @@ import uvicorn
 from appliance.clock import Clock, RealClock
 from appliance.domain.catalogue import OriginToday
 from appliance.domain.channel import ChannelAddress, ChannelInfo, ChannelKind, Portrait
+from appliance.domain.export import Export, ExportState
 from appliance.domain.pin import Pin, PinState
 from appliance.domain.plan import Decision, Disk, Plan, Reason, ReasonCode, Rule, RuleKind, RuleUse, Verdict
 from appliance.domain.shelf import NotPlayable, Playable
@@ -218,6 +219,27 @@ class StandInSpending:
         self.quiet_until = None
 
 
+@dataclass
+class StandInExporting:
+    """Finishes every export at once; of the channel ``nothing`` nothing is held."""
+
+    clock: Clock
+    made: list[Export] = field(default_factory=list)
+
+    def exports(self) -> tuple[Export, ...]:
+        return tuple(reversed(self.made))
+
+    async def begin(self, channel: ChannelId, folder: str = "") -> Export:
+        if channel == "nothing":
+            raise BadInput("Nothing of this channel is held whole yet.", field="channel")
+        name = folder or "Films"
+        done = Export(
+            name, f"/exports/{name}", channel, "Films", ExportState.DONE, self.clock.now(), 3, 3, ByteCount(9)
+        )
+        self.made.append(done)
+        return done
+
+
 class StandInBook:
     """Settings over the real ``Settings``: what is saved is checked as the real book would, and kept in memory."""
 
@@ -302,6 +324,7 @@ class House:
         self.keeping = StandInKeeping()
         self.settings = StandInBook(settings, locked)
         self.spending = StandInSpending(clock=clock, book=self.settings)
+        self.exporting = StandInExporting(clock)
         self.leases = Leases(clock)
         self.troubles: tuple[str, ...] = ()
         self.lan: frozenset[str] = frozenset()
@@ -316,6 +339,7 @@ class House:
             planning=self.planning,
             keeping=self.keeping,
             spending=self.spending,
+            exporting=self.exporting,
             shelf=StandInShelf(),
             media=media,
             health=lambda: Health(not self.troubles, self.troubles, "0.1.0", started),

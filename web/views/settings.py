@@ -47,6 +47,7 @@ LABELS = {
     "name": "Name of this box",
     "data_dir": "Data folder",
     "library_dir": "Media folder",
+    "export_dir": "Folder for exports",
 }
 
 
