@@ -123,3 +123,15 @@ class Shelf(Protocol):
     async def file(self, video: VideoId, name: str) -> Path | Reader:
         """Return a held, whole file's path, or a reader of one that is still arriving. Raises NotPlayable."""
         ...
+
+
+class ReadyShelf(Shelf, Protocol):
+    """A shelf that also tells what it knows by heart: a player asks for the same video's next segment every moment."""
+
+    def playable_now(self, video: VideoId) -> Playable | None:
+        """Return what ``playable`` would, where that needs no waiting."""
+        ...
+
+    def file_now(self, video: VideoId, name: str) -> Path | None:
+        """Return the path that ``file`` would, where that needs no waiting."""
+        ...

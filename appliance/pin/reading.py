@@ -1,6 +1,6 @@
 """The shelf that ``serve`` reads from: held files by their path, open ones by readers, others opened at the first ask.
 
-This module implements ``domain.shelf.Shelf``.
+This module implements ``domain.shelf.ReadyShelf``.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.domain.pin import PinState
-from appliance.domain.shelf import ByteMap, NotPlayable, Playable, Reader
+from appliance.domain.shelf import NotPlayable, Playable, Reader
 from appliance.domain.units import ByteCount, Origin, RenditionName, VideoId
 from appliance.domain.video import Rendition, Upstream
 from appliance.errors import LibraryMissing, NoSpace, NotFound, SeedkeepError
@@ -33,8 +33,14 @@ _WATCH_HEIGHT = 720
 @dataclass(frozen=True, slots=True)
 class _OnDisk:
     manifest: Manifest
-    bytemaps: Mapping[RenditionName, ByteMap]
     present: Mapping[str, ByteCount]
+    shown: Playable | None
+    """None where it does not play by what is whole."""
+    folder: Path
+
+    def path(self, name: str) -> Path | None:
+        """Return where a file is that may be served."""
+        return self.folder / name if name in self.present and _may_serve(self.manifest, name) else None
 
 
 class HouseShelf:
@@ -58,11 +64,22 @@ class HouseShelf:
             task.cancel()
         await asyncio.gather(*self._opening.values(), return_exceptions=True)
 
+    def playable_now(self, video: VideoId) -> Playable | None:
+        known = self._disk.get(video)
+        return None if known is None else known.shown
+
+    def file_now(self, video: VideoId, name: str) -> Path | None:
+        known = self._disk.get(video)
+        if known is None or video in self._opened.holdings:
+            return None
+        self._disk.move_to_end(video)
+        return known.path(name)
+
     async def playable(self, video: VideoId) -> Playable:
         holding = self._opened.holdings.get(video)
         on_disk = await self._on_disk(video)
-        if on_disk is not None and _plays(on_disk.manifest):
-            return _shown(on_disk)
+        if on_disk is not None and on_disk.shown is not None:
+            return on_disk.shown
         if holding is None:
             holding = await self._open(video)
         await self._go_on(holding)
@@ -77,8 +94,8 @@ class HouseShelf:
             if found is not None:
                 return found
         on_disk = await self._on_disk(video)
-        if on_disk is not None and name in on_disk.present and _may_serve(on_disk.manifest, name):
-            return self._parts.library.folder(Origin(on_disk.manifest.origin), video) / name
+        if on_disk is not None and (path := on_disk.path(name)) is not None:
+            return path
         if holding is None and (on_disk is None or name in media_names(on_disk.manifest)):
             found = await (await self._open(video)).file(name)
             if found is not None:
@@ -119,7 +136,11 @@ class HouseShelf:
             return None
         manifest = served(manifest)
         bytemaps = files.read_bytemaps(self._parts.library, manifest)
-        return _OnDisk(manifest, bytemaps, files.present_names(self._parts.library, manifest))
+        present = files.present_names(self._parts.library, manifest)
+        sides = frozenset(present) - media_names(manifest)
+        shown = to_playable(manifest, bytemaps, sides) if _plays(manifest) else None
+        folder = self._parts.library.folder(Origin(manifest.origin), video)
+        return _OnDisk(manifest, present, shown, folder)
 
     async def _open(self, video: VideoId) -> Holding:
         """Open a video for a viewer; all who ask meanwhile share it. Raises NotPlayable."""
@@ -196,11 +217,6 @@ def _may_serve(manifest: Manifest, name: str) -> bool:
     """Side files always, media only of renditions that are whole."""
     owners = [r for r in manifest.renditions if any(f.name == name for f in r.files)]
     return not owners or any(r.whole for r in owners)
-
-
-def _shown(on_disk: _OnDisk) -> Playable:
-    sides = frozenset(on_disk.present) - media_names(on_disk.manifest)
-    return to_playable(on_disk.manifest, on_disk.bytemaps, sides)
 
 
 def _why_not(upstream: Upstream) -> str:

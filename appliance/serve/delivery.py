@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from appliance.serve.exchange import Exchange
 from appliance.serve.ranges import Answer, Headers
-from appliance.serve.sendfile import Shipment, Unsendable
+from appliance.serve.sendfile import Shipment, Unsendable, Wire
 from appliance.serve.source import HeldSource, Source
 
 METERED = 64 * 1024
@@ -33,16 +33,29 @@ class Delivery:
         """Send head and body. Raises NotPlayable, before the head only where the first byte cannot be had."""
         wire, source = self.exchange.wire, self.source
         offset, left = self.head.offset, self.head.count
-        if wire is not None and self.pace is None and isinstance(source, HeldSource):
-            await self._start()
-            shipment = source.ship(wire, left)
-            if shipment is not None:
-                with closing(shipment):
-                    offset, left = await self._ship(shipment, source, offset, left)
+        if self.pace is None and isinstance(source, HeldSource):
+            if source.whole:
+                offset, left = await self._at_once(source.whole, offset)
+            elif wire is not None:
+                offset, left = await self._without_copying(source, wire, offset, left)
         await self._copy(offset, left)
 
+    async def _at_once(self, whole: bytes, offset: int) -> tuple[int, int]:
+        await self._start()
+        await self.exchange.body(whole)
+        self.given(len(whole))
+        return offset + len(whole), 0
+
+    async def _without_copying(self, source: HeldSource, wire: Wire, offset: int, left: int) -> tuple[int, int]:
+        """Send where the wire can be had; return the offset and count of what remains to be copied."""
+        await self._start()
+        shipment = source.ship(wire, left)
+        if shipment is None:
+            return offset, left
+        with closing(shipment):
+            return await self._ship(shipment, source, offset, left)
+
     async def _ship(self, shipment: Shipment, source: HeldSource, offset: int, left: int) -> tuple[int, int]:
-        """Send without copying; return the offset and count of what remains to be copied."""
         try:
             while left > 0 and not self.exchange.left:
                 size = await source.shipped(shipment, offset, left)
@@ -58,6 +71,8 @@ class Delivery:
 
     async def _copy(self, offset: int, left: int) -> None:
         """Send what is left. The first part is read before the head, so that a failure has its own status."""
+        if left > 0:
+            self.exchange.watch()
         while left > 0 and not self.exchange.left:
             data = await self.source.read(offset, left if self.pace is None else min(left, METERED))
             size = len(data)

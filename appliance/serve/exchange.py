@@ -39,7 +39,10 @@ class Left(Exception):
 
 
 class Exchange:
-    """A request and its answer. An async context manager: leaving it stops watching for the disconnect."""
+    """A request and its answer. An async context manager: leaving it stops watching for the disconnect.
+
+    It watches from the first ``watch`` or ``wait_for`` on: a short answer is given before anybody could leave.
+    """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.method: str = scope["method"]
@@ -53,7 +56,6 @@ class Exchange:
         self.started = False
 
     async def __aenter__(self) -> Self:
-        self._gone = asyncio.ensure_future(self._watch())
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -64,14 +66,22 @@ class Exchange:
     @property
     def left(self) -> bool:
         """Whether the client has closed the connection. A server's ``send`` says nothing of that."""
+        if self.wire is not None and self.wire.gone:
+            return True
         return self._gone is not None and self._gone.done()
+
+    def watch(self) -> asyncio.Future[None]:
+        """Watch from now on whether the client leaves: done when it has. A server with a wire says so by itself."""
+        if self._gone is None:
+            self._gone = asyncio.ensure_future(self._watch())
+        return self._gone
 
     async def wait_for(self, work: Coroutine[Any, Any, T], patience: float, refusal: NotPlayable) -> T:
         """Return what ``work`` returns; cancel it and raise Left when the client leaves, ``refusal`` after
         ``patience`` seconds."""
         task = asyncio.ensure_future(work)
         try:
-            watched: set[asyncio.Future[Any]] = {task} if self._gone is None else {task, self._gone}
+            watched: set[asyncio.Future[Any]] = {task, self.watch()}
             await asyncio.wait(watched, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
             if task.done():
                 return task.result()

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from appliance.domain.shelf import NotPlayable, Playable, PlayableFile, PlayableRendition, Shelf
+from appliance.domain.shelf import NotPlayable, Playable, PlayableFile, PlayableRendition, ReadyShelf
 from appliance.domain.units import RenditionName, VideoId
 from appliance.errors import DiskError, SeedkeepError
 from appliance.library.layout import is_video_id
@@ -53,7 +53,7 @@ class Leases(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _House:
-    shelf: Shelf
+    shelf: ReadyShelf
     leases: Leases
     count: Count
     throttle: Throttle
@@ -78,7 +78,7 @@ class MediaApp:
 
 
 def create_media_app(
-    shelf: Shelf, leases: Leases, count: Count, throttle: Throttle, *, patience: float = PATIENCE
+    shelf: ReadyShelf, leases: Leases, count: Count, throttle: Throttle, *, patience: float = PATIENCE
 ) -> MediaApp:
     """Return the app. ``patience``: seconds to wait for a video to open, and for its next byte.
 
@@ -121,8 +121,10 @@ async def _answered(house: _House, exchange: Exchange, path: str) -> None:
     video, rest = _route(path)
     if rest not in _PICTURES:
         house.leases.renew(video, exchange.viewer.name)
-    closed = NotPlayable("opening", "The video is still being opened.", hint="Try again in a moment.", status=504)
-    playable = await exchange.wait_for(house.shelf.playable(video), house.patience, closed)
+    playable = house.shelf.playable_now(video)
+    if playable is None:
+        closed = NotPlayable("opening", "The video is still being opened.", hint="Try again in a moment.", status=504)
+        playable = await exchange.wait_for(house.shelf.playable(video), house.patience, closed)
     await _Request(house, exchange, playable).respond(rest)
 
 
@@ -243,7 +245,8 @@ class _Request:
         tag = entity_tag(file.identity, file.size)
         head = answer(self.exchange.method, self.exchange.headers, tag, file.size, content_type)
         empty = self.exchange.method == "HEAD" or head.count == 0
-        source = await self._source(file, None if empty else head.offset)
+        first = None if empty else head.offset
+        source = self._source_now(file, first, head.count) or await self._source(file, first)
         try:
             if empty:
                 await self.exchange.start(head, [(b"cache-control", _LASTING)])
@@ -252,6 +255,10 @@ class _Request:
                 await self._send(rendition.name, head, source)
         finally:
             await source.close()
+
+    def _source_now(self, file: PlayableFile, first: int | None, count: int) -> Source | None:
+        path = self.house.shelf.file_now(self.playable.video, file.name)
+        return None if path is None else self.house.pool.at_once(path, file, first, count)
 
     async def _source(self, file: PlayableFile, first: int | None) -> Source:
         late = NotPlayable("opening", "The file is still being opened.", hint="Try again in a moment.", status=504)

@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 _RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})", re.IGNORECASE)
 
@@ -24,6 +25,7 @@ class Answer:
     count: int
 
 
+@lru_cache(512)
 def entity_tag(identity: str, size: int) -> str:
     """Return the strong ETag of ``size`` bytes that are ``identity``."""
     return f'"{hashlib.sha256(identity.encode("utf-8", "replace")).hexdigest()[:24]}-{size:x}"'

@@ -177,13 +177,18 @@ class Wire:
     server: "WireProtocol"
     cycle: _Cycle
 
+    @property
+    def gone(self) -> bool:
+        """Whether the viewer has left."""
+        return self.cycle.disconnected or self.server.transport.is_closing()
+
     def take(self, threads: Executor, file: int, count: int) -> Shipment | None:
         """Return the way for a body of ``count`` bytes of an open file, once its head was sent; None where there is
         none. Until it is closed, nothing else may write."""
         cycle, transport = self.cycle, self.server.transport
         ready = (
             cycle.response_started
-            and not (cycle.response_complete or cycle.disconnected or transport.is_closing())
+            and not (cycle.response_complete or self.gone)
             and cycle.chunked_encoding is False
             and cycle.expected_content_length == count
             and transport.get_write_buffer_size() == 0

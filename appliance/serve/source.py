@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from appliance.domain.shelf import NotPlayable, PlayableFile, Reader
+from appliance.serve.descriptors import Descriptor, Descriptors
 from appliance.serve.exchange import Exchange
 from appliance.serve.sendfile import Shipment, ShortFile, Wire
 
@@ -26,6 +27,8 @@ _LARGER = ((2, 1024 * 1024), (8, 512 * 1024))
 THREADS = 8
 SENDERS = max(2, min(THREADS, os.cpu_count() or 2))
 """Threads that ``sendfile``: each can fill a core, and more of them than cores would take the loop's."""
+SHORT = 64 * 1024
+"""Bytes of an answer that needs no thread where the page cache has them."""
 PATIENCE = 30.0
 """Seconds without a byte after which an answer ends."""
 
@@ -44,7 +47,25 @@ class MediaPool:
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(THREADS, "media-io")
         self._senders = ThreadPoolExecutor(SENDERS, "media-send")
+        self._kept = Descriptors()
         self._open = 0
+
+    def at_once(self, path: Path, file: PlayableFile, first: int | None, count: int) -> "HeldSource | None":
+        """Return a held file that was opened a moment ago, if its byte ``first`` is there without waiting for a disk.
+
+        A short answer's ``count`` bytes are read with it.
+        """
+        descriptor = self._kept.get(path, file)
+        if descriptor is None:
+            return None
+        begun = b""
+        if first is not None:
+            begun = descriptor.at_once(first, count if count <= SHORT else 1)
+            if not begun:
+                descriptor.release()
+                return None
+        self._open += 1
+        return HeldSource(self, descriptor, begun if len(begun) == count else b"")
 
     async def open(self, path: Path, file: PlayableFile, first: int | None = None) -> "HeldSource":
         """Open a held file. Raises NotPlayable where it is not what the record says, or its byte ``first`` cannot be
@@ -55,8 +76,10 @@ class MediaPool:
         except asyncio.CancelledError:
             opening.add_done_callback(_close_unwanted)  # the one who asked is gone; the thread may still open it
             raise
+        descriptor = Descriptor(fd)
+        self._kept.keep(path, file, descriptor)
         self._open += 1
-        return HeldSource(self, fd)
+        return HeldSource(self, descriptor)
 
     def ship(self, wire: Wire, fd: int, count: int) -> Shipment | None:
         """Return the way without copying for ``count`` bytes, where there is one."""
@@ -71,10 +94,10 @@ class MediaPool:
         """Return what one ``pread`` gives. Raises OSError."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, os.pread, fd, length, offset)
 
-    def release(self, fd: int) -> None:
-        """Close what ``open`` opened."""
+    def release(self, descriptor: Descriptor) -> None:
+        """Take back what ``open`` or ``at_once`` gave."""
         self._open -= 1
-        os.close(fd)
+        descriptor.release()
 
     @property
     def chunk(self) -> int:
@@ -90,19 +113,21 @@ class MediaPool:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def close(self) -> None:
+        self._kept.close()
         for threads in (self._threads, self._senders):
             threads.shutdown(wait=False, cancel_futures=True)
 
 
 class HeldSource:
-    """A whole file on our disk."""
+    """A whole file on our disk. ``whole``: all bytes of a short answer, where they were there at once."""
 
-    def __init__(self, pool: MediaPool, fd: int) -> None:
-        self._pool, self._fd, self._begun = pool, fd, False
+    def __init__(self, pool: MediaPool, descriptor: Descriptor, whole: bytes = b"") -> None:
+        self._pool, self._descriptor, self._begun = pool, descriptor, False
+        self.whole = whole
 
     def ship(self, wire: Wire, count: int) -> Shipment | None:
         """Return the way without copying for a body of ``count`` bytes, where there is one. Its head was sent."""
-        return self._pool.ship(wire, self._fd, count)
+        return self._pool.ship(wire, self._descriptor.fd, count)
 
     async def shipped(self, shipment: Shipment, offset: int, length: int) -> int:
         """Send at most ``length`` bytes; return how many, 0 where the viewer takes no more.
@@ -118,7 +143,7 @@ class HeldSource:
         chunk = self._pool.chunk if self._begun else CHUNK
         self._begun = True
         try:
-            data = await self._pool.read(self._fd, offset, min(chunk, length))
+            data = await self._pool.read(self._descriptor.fd, offset, min(chunk, length))
         except OSError as error:
             raise _unreadable() from error
         if not data:
@@ -126,7 +151,7 @@ class HeldSource:
         return data
 
     async def close(self) -> None:
-        self._pool.release(self._fd)
+        self._pool.release(self._descriptor)
 
 
 class ArrivingSource:

@@ -126,6 +126,12 @@ class StandInShelf:
     async def file(self, video: VideoId, name: str) -> Path | Reader:
         return self.readers.get(name) or self.folder / name
 
+    def playable_now(self, video: VideoId) -> Playable | None:
+        return self.playing if video == VIDEO and self.fault is None and self.opening is None else None
+
+    def file_now(self, video: VideoId, name: str) -> Path | None:
+        return None if name in self.readers else self.folder / name
+
     def add(self, rendition: PlayableRendition, data: bytes | None = None) -> None:
         if data is not None:
             (self.folder / rendition.files[0].name).write_bytes(data)

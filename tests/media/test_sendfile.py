@@ -14,7 +14,7 @@ import pytest
 from appliance.domain.viewer import Viewer
 from appliance.serve import sendfile
 from appliance.serve.sendfile import Shipment
-from appliance.serve.source import SENDERS, THREADS
+from appliance.serve.source import SENDERS, SHORT, THREADS
 from tests.media.shelf import VIDEO, FedReader, Notes, StandInShelf, empty_shelf, noise, rendition, serving
 
 MIB = 1024 * 1024
@@ -126,7 +126,7 @@ async def test_every_range_is_the_files_bytes_on_one_connection_and_nothing_stay
         assert descriptors() <= opened
         outgoing.write(get(size))
         assert await head_of(incoming) == (416, 0)
-    assert shipped.total == asked
+    assert asked - len(ranges) * SHORT <= shipped.total <= asked
     assert notes.given("360p") == asked
     assert max(size for *_, size in notes.counted) <= sendfile.TURN_BYTES
 
@@ -140,7 +140,7 @@ async def test_requests_sent_before_their_answers_are_answered_in_order(
         assert await body_of(incoming) == DATA[5 : 6 * MIB + 1]
         assert await body_of(incoming) == DATA[7:8]
         assert await asyncio.wait_for(incoming.read(), 5) == b""
-    assert shipped.total == 9 * MIB + 1 + 6 * MIB - 4 + 1
+    assert shipped.total == 9 * MIB + 1 + 6 * MIB - 4
 
 
 async def test_slow_viewers_beyond_the_number_of_threads_keep_nobody_waiting(
