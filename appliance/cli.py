@@ -46,8 +46,16 @@ def parser() -> argparse.ArgumentParser:
     withdrawing.add_argument("--never", action="store_true")
     add("pins", commands.pins).add_argument("--limit", type=int, default=100)
     planning = add("plan", commands.plan)
-    planning.add_argument("--explain", action="store_true")
+    planning.add_argument("--explain", nargs="?", const=True, default=False, metavar="ID", help="say why")
+    planning.add_argument("--history", action="store_true", help="what the last plans changed")
+    planning.add_argument("--state", choices=["kept", "wanted", "going", "skipped"])
     planning.add_argument("--limit", type=int, default=100)
+    ruling = add("rules", commands.rules)
+    ruling.add_argument("action", nargs="?", choices=["list", "preview", "import", "export"], default="list")
+    ruling.add_argument("file", nargs="?", type=Path, metavar="FILE")
+    exporting = add("export", commands.export)
+    exporting.add_argument("channel", metavar="CHANNEL", help="its id")
+    exporting.add_argument("dir", nargs="?", metavar="DIR", help="a folder's name; else the channel's title")
     for name, function in (
         ("status", commands.status),
         ("check", commands.check),

@@ -22,6 +22,16 @@ class Service:
 
     def ask(self, method: str, path: str, body: Any = None, query: Mapping[str, Any] | None = None) -> Any:
         """Return the decoded answer; a problem document becomes an error with its own sentence."""
+        return _opened(*self._answer(method, path, body, query))
+
+    def text(self, path: str) -> str:
+        """Return an answer that is a text; errors as ``ask``."""
+        status, content = self._answer("GET", path, None, None)
+        if status >= 400:
+            _opened(status, content)
+        return content.decode("utf-8", errors="replace")
+
+    def _answer(self, method: str, path: str, body: Any, query: Mapping[str, Any] | None) -> tuple[int, bytes]:
         import httpx
 
         if not is_running(self._data):
@@ -51,7 +61,7 @@ class Service:
             )
         except httpx.TransportError as error:
             raise NotRunning("The service does not answer.", hint="Its log may say why.") from error
-        return _opened(answer.status_code, answer.content)
+        return answer.status_code, answer.content
 
 
 def is_running(data: Path) -> bool:
@@ -83,4 +93,7 @@ def _opened(status: int, content: bytes) -> Any:
     problem = body if isinstance(body, dict) else {}
     message = problem.get("detail") or problem.get("title") or f"The service answered {status}."
     kind = BadInput if status in (400, 404, 409) else SeedkeepError
+    field = str(problem.get("field") or "")
+    if kind is BadInput and problem.get("code") == "bad_rule" and field and field not in str(message):
+        message = f"{field}: {message}"
     raise kind(str(message), hint=str(problem.get("hint") or ""))

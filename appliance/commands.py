@@ -4,15 +4,20 @@ import argparse
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from appliance import printout
+from appliance import plan_printout, printout
 from appliance.client import Service, is_running
 from appliance.clock import RealClock
 from appliance.errors import BadInput, SeedkeepError
 
 DONE, FAILED = 0, 1
+_LOOK_AGAIN = 0.3
+"""Seconds between two looks at how far an export is."""
+_LARGEST_FILE = 1_000_000
 
 
 def run(args: argparse.Namespace) -> int:
@@ -98,24 +103,66 @@ def pins(args: argparse.Namespace) -> int:
 
 
 def plan(args: argparse.Namespace) -> int:
-    """Show the present plan; --explain says why, line by line."""
-    from policies.explain import human_size
-
-    answer = _service(args).ask("GET", "/api/v1/plan", query={"limit": args.limit})
-    if args.json:
-        _print(args, answer, "")
-        return DONE
-    lines = answer["items"]
-    for line in lines:
-        print(f"{line['word']:8} {human_size(line['size']):>9}  {printout.plain(line['title'])}")
-        if args.explain:
-            for reason in line["reasons"]:
-                print(f"{'':20}{printout.plain(reason['text'])}")
-    if not lines:
-        print("Nothing to decide yet: follow a channel first.")
-    if (left := answer["total"] - len(lines)) > 0:
-        print(f"… and {left:,} more; --limit shows more of them.")
+    """Show the present plan; --explain says why, of every video or of the one with this ID; --history what changed."""
+    service = _service(args)
+    if args.history:
+        answer = service.ask("GET", "/api/v1/plan/history", query={"limit": min(args.limit, 100)})
+        _print(args, answer, plan_printout.plan_history(answer))
+    elif isinstance(args.explain, str):
+        answer = service.ask("GET", f"/api/v1/videos/{quote(args.explain, safe='')}")
+        _print(args, answer, plan_printout.explained(answer, RealClock().now()))
+    else:
+        answer = service.ask("GET", "/api/v1/plan", query={"limit": args.limit, "state": args.state})
+        _print(args, answer, plan_printout.plan(answer, explain=args.explain))
     return DONE
+
+
+def rules(args: argparse.Namespace) -> int:
+    """Show the rules; preview FILE says what those of a file would do, import FILE has them in force instead.
+
+    export writes those in force, to FILE or to the screen.
+    """
+    service = _service(args)
+    if args.action in ("preview", "import") and args.file is None:
+        raise BadInput(f"Name the file of rules: seedkeep rules {args.action} FILE.")
+    match args.action:
+        case "preview":
+            answer = service.ask("POST", "/api/v1/plan/preview", {"file": _rule_file(args.file)}, {"limit": 500})
+            _print(args, answer, plan_printout.preview(answer))
+        case "import":
+            answer = service.ask("PUT", "/api/v1/rules", {"file": _rule_file(args.file)})
+            now = printout.many(answer["total"], "rule")
+            _print(args, answer, f"{now} in force, in place of those before. The plan follows in a moment.")
+        case "export":
+            text = service.text("/api/v1/rules/file")
+            if args.file is None:
+                print(text, end="")
+            else:
+                _write_new(args.file, text)
+                _print(args, {"file": str(args.file)}, f"The rules are in {args.file}.")
+        case _:
+            answer = service.ask("GET", "/api/v1/rules")
+            _print(args, answer, plan_printout.rules(answer, service.ask("GET", "/api/v1/plan", query={"limit": 1})))
+    return DONE
+
+
+def export(args: argparse.Namespace) -> int:
+    """Write what is held of a channel as a folder DIR that plays without Seedkeep; waits until it is done.
+
+    DIR is a name below library.export_dir. Done again, it adds what is new and overwrites nothing.
+    """
+    service = _service(args)
+    made = service.ask("POST", "/api/v1/exports", {"channel": args.channel, "folder": args.dir or ""})
+    shown = -1
+    while made["state"] in ("queued", "running"):
+        if made["done"] != shown and not args.json and sys.stderr.isatty():
+            shown = made["done"]
+            print(f"{shown} of {printout.many(made['videos'], 'video')}", file=sys.stderr)
+        time.sleep(_LOOK_AGAIN)
+        every = service.ask("GET", "/api/v1/exports")["items"]
+        made = next((one for one in every if one["folder"] == made["folder"]), made)
+    _print(args, made, plan_printout.exported(made))
+    return DONE if made["state"] == "done" else FAILED
 
 
 def status(args: argparse.Namespace) -> int:
@@ -249,6 +296,27 @@ def _data(args: argparse.Namespace) -> Path:
     from appliance import book
 
     return Path(book.load(os.environ, _config_file(args)).settings.data_dir)
+
+
+def _rule_file(path: Path) -> str:
+    try:
+        if path.stat().st_size > _LARGEST_FILE:
+            raise BadInput(f"{path} is too large to be a file of rules.")
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path} is not a text in UTF-8.") from error
+
+
+def _write_new(path: Path, text: str) -> None:
+    try:
+        with open(path, "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise BadInput(f"{path} is there already.", hint="Choose another name, or remove it first.") from error
+    except OSError as error:
+        raise BadInput(f"{path} cannot be written: {error.strerror}.") from error
 
 
 def _service(args: argparse.Namespace) -> Service:

@@ -55,7 +55,7 @@ def channels(answer: Item) -> str:
     troubled: list[str] = [lines[0]]
     for line, item in zip(lines[1:], answer["items"], strict=True):
         troubled += [line, *_trouble(item)]
-    return "\n".join([*troubled, *_more(answer)])
+    return "\n".join([*troubled, *more(answer)])
 
 
 def videos(answer: Item, ident: str = "id") -> str:
@@ -63,7 +63,7 @@ def videos(answer: Item, ident: str = "id") -> str:
     rows = [(str(item[ident]), _state(item), human_size(_bytes(item)), str(item["title"])) for item in answer["items"]]
     if not rows:
         return "Nothing yet." if not answer.get("total") else "Nothing more."
-    return "\n".join([table(("ID", "STATE", "SIZE", "TITLE"), rows, right=("SIZE",)), *_more(answer)])
+    return "\n".join([table(("ID", "STATE", "SIZE", "TITLE"), rows, right=("SIZE",)), *more(answer)])
 
 
 def pins(answer: Item) -> str:
@@ -74,7 +74,7 @@ def pins(answer: Item) -> str:
 def status(answer: Item, arriving: Sequence[Item], now: datetime) -> str:
     """Lay out what is held, what happens now and how the disk is; ``arriving`` are the videos being fetched."""
     held, pins, rates = answer["holdings"], answer["holdings"]["pins"], answer["rates"]
-    lines = [f"Seedkeep {answer['version']}, running for {_span(now, answer['started_at'])}"]
+    lines = [f"Seedkeep {answer['version']}, running for {span(now, answer['started_at'])}"]
     lines += [f"  ! {plain(str(trouble))}" for trouble in answer["troubles"]]
     coming = [f"{pins[state]:,} {_STATES.get(state, state)}" for state in _TO_COME if pins.get(state)]
     kept = f"{many(pins.get('pinned', 0), 'video')}, {human_size(held['done'])}"
@@ -84,9 +84,9 @@ def status(answer: Item, arriving: Sequence[Item], now: datetime) -> str:
         ("Disk", _disk(answer["disk"])),
         (
             "Giving",
-            f"{_rate(rates['up'])} to the internet, {_rate(rates['lan_up'] + rates['players'])} on this network",
+            f"{rate(rates['up'])} to the internet, {rate(rates['lan_up'] + rates['players'])} on this network",
         ),
-        ("Taking", f"{_rate(rates['down'])} from the internet, {_rate(rates['lan_down'])} on this network"),
+        ("Taking", f"{rate(rates['down'])} from the internet, {rate(rates['lan_down'])} on this network"),
         ("Peers", f"{rates['peers']:,}; {many(rates['viewers'], 'screen')} {_plays(rates['viewers'])} now"),
     ]
     lines += [f"{name:9}{text}" for name, text in facts]
@@ -138,7 +138,8 @@ def _bytes(item: Item) -> int:
     return int(item["size"] or decision.get("size") or 0)
 
 
-def _more(answer: Item) -> list[str]:
+def more(answer: Item) -> list[str]:
+    """Say how much more there is than what is shown."""
     left = answer["total"] - len(answer["items"])
     return [f"… and {left:,} more; --limit shows more of them."] if left > 0 else []
 
@@ -150,7 +151,8 @@ def _disk(disk: Item | None) -> str:
     return f"{human_size(left)} free to use of {human_size(disk['total'])}; {human_size(disk['floor'])} is never used"
 
 
-def _rate(count: float) -> str:
+def rate(count: float) -> str:
+    """Return a rate in bytes/s as people read it."""
     return f"{human_size(count)}/s"
 
 
@@ -161,20 +163,22 @@ def _plays(screens: int) -> str:
 def _arriving(item: Item, doing: Item | None) -> tuple[str, str, str, str]:
     done, size = (doing or item)["done"], (doing or item)["size"]
     share = f"{int(100 * done / size)} %" if size else ""
-    return share, human_size(size), _rate(doing["download_rate"]) if doing else "", str(item["title"])
+    return share, human_size(size), rate(doing["download_rate"]) if doing else "", str(item["title"])
 
 
 def _rest(origin: Item, now: datetime) -> str:
     until = origin["quiet_until"]
-    return f"left alone for {_span(_moment(until), now)}" if until and _moment(until) > now else ""
+    return f"left alone for {span(moment(until), now)}" if until and moment(until) > now else ""
 
 
-def _moment(text: str) -> datetime:
+def moment(text: str) -> datetime:
+    """Return the instant that an RFC 3339 text names."""
     return datetime.fromisoformat(text).astimezone(UTC)
 
 
-def _span(end: datetime, begin: str | datetime) -> str:
-    seconds = max(0, round((end - (_moment(begin) if isinstance(begin, str) else begin)).total_seconds()))
+def span(end: datetime, begin: str | datetime) -> str:
+    """Return how long it is from one instant to another."""
+    seconds = max(0, round((end - (moment(begin) if isinstance(begin, str) else begin)).total_seconds()))
     for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
         if seconds >= length:
             return many(seconds // length, unit)

@@ -4,15 +4,29 @@
 """
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from sqlmodel import Session
 
+from appliance.domain.catalogue import OriginToday
 from appliance.domain.channel import ChannelAddress, ChannelInfo, ChannelKind, ChannelState, Trouble, WhenGone
 from appliance.domain.pin import Pin, PinState, Wish
-from appliance.domain.plan import Candidate, Copies, Disk, Filters, Held, Plan, Rule, RuleKind, Verdict, World
+from appliance.domain.plan import (
+    Candidate,
+    Copies,
+    Disk,
+    Filters,
+    Held,
+    Plan,
+    Reason,
+    ReasonCode,
+    Rule,
+    RuleKind,
+    Verdict,
+    World,
+)
 from appliance.domain.traffic import Entry, TrafficClass
 from appliance.domain.units import ByteCount, ChannelId, Origin, RenditionName, RuleId, VideoId, video_id
 from appliance.domain.video import (
@@ -23,7 +37,7 @@ from appliance.domain.video import (
     VideoDetail,
     VideoSummary,
 )
-from appliance.store import channels, decisions, ledger, pins, rules, videos
+from appliance.store import channels, decisions, ledger, origins, pins, rules, videos
 from policies import plan as planned
 
 GB = 10**9
@@ -352,8 +366,25 @@ def _plan(
         space,
     )
     plan = planned(world, chosen, now)
+    if amount is Amount.MUCH:
+        decisions.put_plan(session, first, now - timedelta(days=2))
+        plan = _with_a_question(plan, now)
+        origins.put(
+            session, now - timedelta(days=9), (OriginToday("old.instance.example", 1, ByteCount(0), 9, None, None),)
+        )
     decisions.put_plan(session, plan, now)
     return Made(world, plan, chosen, fetching)
+
+
+def _with_a_question(plan: Plan, now: datetime) -> Plan:
+    """Return the plan with a last copy in it that its rule has no room for."""
+    one = next(d for d in plan.decisions if d.verdict is Verdict.KEEP and d.rule is not None)
+    reasons = (
+        Reason(ReasonCode.LAST_COPY, {"asked": now.isoformat()}),
+        Reason(ReasonCode.LAST_COPY_OVER, {"bytes": one.size, "rule": "Recent"}),
+    )
+    asking = replace(one, reasons=reasons, rule=RuleId("recent"), rank=None, asks=True)
+    return replace(plan, decisions=tuple(asking if d is one else d for d in plan.decisions))
 
 
 def _wishes(session: Session, candidates: tuple[Candidate, ...], amount: Amount) -> tuple[set[VideoId], set[VideoId]]:

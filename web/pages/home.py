@@ -1,20 +1,23 @@
 """The first page."""
 
 import asyncio
+from datetime import timedelta
 
 from litestar import Response, get
 
 from appliance.domain.catalogue import Holdings, VideoFilter, VideoLine, VideoSort
 from appliance.domain.pin import PinState
 from appliance.domain.plan import Verdict
-from appliance.store import channels, ledger, lists
+from appliance.store import channels, decisions, ledger, lists, origins, rules
 from policies.explain import sentence
 from web.pages.show import Asked, disk, services, show
 from web.services import Services
+from web.views import decided, home, traffic
 from web.views import disk as disks
-from web.views import home, traffic
 
 NEWEST = 8
+QUESTIONS = 20
+"""So many questions at once at most; the next ones come as these are answered."""
 ON_THE_WAY = (PinState.QUEUED, PinState.PINNING, PinState.WAITING, PinState.FAILED, PinState.MISSING)
 BUSY = (PinState.PINNING, PinState.WAITING, PinState.FAILED, PinState.MISSING, PinState.RELEASING)
 
@@ -24,6 +27,8 @@ async def first_page(request: Asked) -> Response[str]:
     house = services(request)
     now = house.clock.now()
     today = now.date()
+    patience = timedelta(days=house.settings.current.plan.protect_days)
+    silent, asks = await asyncio.gather(house.store.read(origins.silent, now - patience), _questions(house))
     followed, (held, asked), days, busy, newest, space = await asyncio.gather(
         house.store.read(channels.every),
         _held(house),
@@ -56,9 +61,26 @@ async def first_page(request: Asked) -> Response[str]:
     return await show(
         request,
         "home",
-        {"home": view, "follow": {"url": "", "error": "", "hint": "", "done": "", "href": ""}},
+        {
+            "home": view,
+            "questions": asks,
+            "silences": home.silences(silent, now),
+            "follow": {"url": "", "error": "", "hint": "", "done": "", "href": ""},
+        },
         here="home",
     )
+
+
+async def _questions(house: Services) -> list[decided.Question]:
+    """Return what only the owner can decide and has not yet."""
+    found = await house.store.read(decisions.asking)
+    if not found:
+        return []
+    lines, named = await asyncio.gather(
+        house.store.read(lists.lines, tuple(one.video for one in found[:QUESTIONS])), house.store.read(rules.every)
+    )
+    known, by_id = {line.id: line for line in lines if line.wish is None}, {rule.id: rule for rule in named}
+    return [decided.question(one, known[one.video], by_id, sentence) for one in found if one.video in known]
 
 
 async def _held(house: Services) -> tuple[Holdings, int]:

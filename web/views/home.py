@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from appliance.domain.catalogue import VideoLine
+from appliance.domain.catalogue import SilentOrigin, VideoLine
 from appliance.domain.channel import Channel, Trouble
 from appliance.domain.pin import PinState
 from appliance.domain.units import VideoId
@@ -44,6 +44,14 @@ class Worry:
     href: str
     trouble: Trouble
     since: str
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """An origin that no longer answers, in one sentence, and the channels of it that can be exported."""
+
+    sentence: str
+    channels: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +124,18 @@ def home(
         troubles=pulse.troubles,
         newest=tuple(video.card(line, now, say) for line in newest),
         history=history,
+    )
+
+
+def silences(origins: Iterable[SilentOrigin], now: datetime) -> tuple[Silence, ...]:
+    """Return what is to be said of origins that have failed for long; each channel by id and title."""
+    return tuple(
+        Silence(
+            sentence=f"{origin.origin} has not answered for {words.span((now - origin.since).total_seconds())}. "
+            f"What is held of it is protected: {words.many(origin.videos, 'video')}, {words.size(origin.size)}.",
+            channels=tuple((channel.id, channel.title) for channel in origin.channels),
+        )
+        for origin in origins
     )
 
 
