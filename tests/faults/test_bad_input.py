@@ -217,14 +217,14 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
     folder = tmp_path_factory.mktemp("street")
     box = Box(folder / "data", pin__patience="5", pin__at_once="8")
     with ExitStack() as stack:
-        street = Street(box.start(), stack)
         stack.callback(box.stop)
+        street = Street(box.start(), stack)
         street.settle(
             {case: spoil for case, (spoil, *_) in VIDEOS.items()},
             {case: spoil for case, (spoil, *_) in RUDE.items()},
             {case: spoil for case, (spoil, *_) in LISTINGS.items()},
         )
-        _wait(lambda: not _unsettled(street), 90, lambda: _unsettled(street))
+        _wait(lambda: not _unsettled(street), 180, lambda: _unsettled(street))
         yield street
 
 
@@ -261,9 +261,8 @@ def test_a_video_that_cannot_be_had_says_so_in_one_sentence_with_a_remedy(
     again = (video["pin"] or {}).get("next_try")
     if video["pin"]:
         assert (again is not None) is (code in ("no_source", "throttled", "server_trouble", "unreachable"))
-    # One more: the detail that was just asked for is news to a pin that failed before it was told. Without a source:
-    # there was time for a second try.
-    assert 1 <= len(street.asked(case, _part(case))) <= most * (2 if code == "no_source" else 1) + 1
+    # Without a source: there was time for a second try.
+    assert 1 <= len(street.asked(case, _part(case))) <= most * (2 if code == "no_source" else 1)
 
 
 @pytest.mark.parametrize("case", LISTINGS)
@@ -415,12 +414,12 @@ def test_what_a_lying_peer_sends_is_not_kept(street: Street) -> None:
     film = make(heights=(HEIGHT,), seconds=8, segment=4, variant=2)
     video = origin.add_video(film, CHANNEL, title="With a liar")
     origin.fault(Spot(origin, video).media, "status", status=404)
-    street.follow(origin.channel_url(CHANNEL))
-    _wait(lambda: _loading(origin), 20, lambda: origin.tracker.log)
-    address = ("127.0.0.1", _loading(origin)[0])
+    # All torrents have one port: the liar is at the door before this one is there, for its patience is short.
+    address = ("127.0.0.1", next(port for other in street.good.values() for port in _loading(other)))
     with Liar(bytes.fromhex(video.info_hash(HEIGHT)), -(-film.size // film.recipe.piece), address) as liar:
-        _wait(lambda: liar.told, 20, lambda: "the liar was not asked")
-        _wait(lambda: street.video("With a liar")["pin"]["trouble"], 30, lambda: street.video("With a liar"))
+        street.follow(origin.channel_url(CHANNEL))
+        _wait(lambda: liar.told, 60, lambda: "the liar was not asked")
+        _wait(lambda: street.video("With a liar")["pin"]["trouble"], 90, lambda: street.video("With a liar"))
     told = street.video("With a liar")["pin"]
     assert told["trouble"]["code"] == "no_source"
     assert told["done"] == 0

@@ -35,7 +35,10 @@ class Scene:
     files: Files
 
     def watch(self, folder: Path, **how: Any) -> tuple[float, float]:
-        """Return the seconds that a viewer waits for the start, and for a seek."""
+        """Return the seconds that a viewer waits for the start, and for a seek to 70 %.
+
+        What it waits for comes before the film up to there does, at whatever pace.
+        """
         size = self.file.stat().st_size
         job = {"torrent": str(self.torrent), "folder": str(folder), "listen": self.box.address, **how}
         told = json.dumps({"segment": SEGMENT_BYTES, "seek": int(size * 0.7), "watch": 1.5, **job})
@@ -43,7 +46,7 @@ class Scene:
         said, _ = process.communicate(timeout=60)
         assert process.returncode == 0
         times = json.loads(said)
-        assert times["done"] > 2 * SEGMENT_BYTES
+        assert 2 * SEGMENT_BYTES < times["done"] < size * 0.6
         return times["start"], times["seek"]
 
 
@@ -74,11 +77,14 @@ def torrent_of(path: Path) -> bytes:
     return bencode({"info": info})
 
 
-TIMES = [3, pytest.param(5, marks=pytest.mark.trial)]
+TIMES = [1, pytest.param(5, marks=pytest.mark.trial)]
+"""Once in each run for the order in which bytes come; five times for the clock."""
 
 
 def judge(waits: list[tuple[float, float]]) -> None:
     print(waits)
+    if len(waits) == 1:
+        return
     assert statistics.median(start for start, _ in waits) < START_SECONDS, waits
     assert statistics.median(seek for _, seek in waits) < SEEK_SECONDS, waits
 

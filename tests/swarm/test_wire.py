@@ -18,6 +18,7 @@ from appliance.swarm.options import PRIVATE_DHT
 from appliance.swarm.port import Fault, Flow, TorrentPhase, TorrentSpec, Whole
 from appliance.swarm.session import LibtorrentSwarm
 from appliance.swarm.torrent import parse_torrent
+from tests.swarm.test_challenge import until
 from tests.swarm.torrents import KIB, Content, Heard, noise, quiet
 from tests.world import peers, recorded
 from tests.world.http import Reply, Request, Server
@@ -112,13 +113,39 @@ async def test_only_confirmed_torrents_are_announced_and_copies_leave_us_out(tmp
 LAN = (("127.0.1.0", "127.0.1.255"),)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "least", "most"), [(8.0, 0.85, 1.04), pytest.param(20.0, 0.9, 1.02, marks=pytest.mark.trial)]
-)
-async def test_the_internet_is_held_to_its_limit_and_the_lan_is_not(
-    tmp_path: Path, seconds: float, least: float, most: float
-) -> None:
-    """Four greedy peers of the internet, one of the LAN; the limit holds over some seconds and follows a change."""
+def all_seed(handles: list[lt.torrent_handle]) -> bool:
+    return all(h.status().is_seeding for h in handles)
+
+
+async def test_a_limit_binds_the_internet_and_not_the_lan_and_each_is_counted_as_its_own(tmp_path: Path) -> None:
+    """While nothing may go to the internet the LAN gets all of it; without a limit everybody does."""
+    film = Content.of({"film.mp4": noise(8 * MIB)}, piece=256 * KIB, private=True)
+    async with LibtorrentSwarm(quiet(tmp_path / "resume", lan=LAN), Budget(upload=BytesPerSecond(0))) as swarm:
+        await swarm.add(film.spec(film.written(tmp_path / "media")))
+        await swarm.start(film.meta.info_hash)
+        here = [("127.0.0.1", await swarm.port())]
+        async with AsyncExitStack() as stack:
+            hosts = ("127.0.0.2", "127.0.0.3", "127.0.1.9")
+            others = [await stack.enter_async_context(foreign(h)) for h in hosts]
+            greedy = [peers.add(s, film.meta.raw, tmp_path / f"g{k}", peers=here) for k, s in enumerate(others[:2])]
+            await until(lambda: all(h.status().num_peers for h in greedy), 30)
+            near = peers.add(others[2], film.meta.raw, tmp_path / "near", peers=here)
+            await until(lambda: all_seed([near]), 60)
+            assert taken(greedy) <= 64 * KIB
+            await swarm.limit(Budget())
+            await until(lambda: all_seed(greedy), 60)
+            given = taken(greedy)
+            others.clear()
+        await swarm.remove(film.meta.info_hash)
+        moved = by_class(swarm.drain())
+    assert moved[TrafficClass.LAN_PEERS][0] == pytest.approx(film.meta.size, rel=0.02)
+    assert moved[TrafficClass.INTERNET_PEERS][0] == pytest.approx(given, rel=0.05)
+
+
+@pytest.mark.trial
+async def test_the_internet_is_held_to_its_limit_and_the_lan_is_not(tmp_path: Path) -> None:
+    """Four greedy peers of the internet, one of the LAN; the limit holds over 20 s and follows a change within two."""
+    seconds, least, most = 20.0, 0.9, 1.02
     limit = 1 * MIB
     film = Content.of({"film.mp4": noise(96 * MIB)}, piece=256 * KIB, private=True)
     spec = film.spec(film.written(tmp_path / "media"))
@@ -167,6 +194,24 @@ def taken(handles: list[lt.torrent_handle]) -> int:
     return sum(h.status().total_payload_download for h in handles)
 
 
+async def test_a_web_seed_on_a_private_address_is_bound_by_the_download_limit(tmp_path: Path) -> None:
+    film = Content.of({"film.mp4": noise(4 * MIB)}, piece=256 * KIB)
+    film.written(tmp_path)
+    async with files_at(tmp_path) as files:
+        options = quiet(tmp_path / "resume", lan=LAN)
+        async with LibtorrentSwarm(options, Budget(download=BytesPerSecond(0))) as swarm:
+            heard = Heard(swarm)
+            await swarm.add(film.spec(tmp_path / "media", web_seeds=(f"{files.base}/film.mp4",)))
+            await swarm.start(film.meta.info_hash)
+            await asyncio.sleep(2)
+            status = swarm.status(film.meta.info_hash)
+            assert status is not None
+            assert status.done == 0
+            await swarm.limit(Budget())
+            await heard.whole(film, 60)
+
+
+@pytest.mark.trial
 async def test_a_web_seed_on_a_private_address_is_held_to_the_download_limit(tmp_path: Path) -> None:
     film = Content.of({"film.mp4": noise(24 * MIB)}, piece=256 * KIB)
     film.written(tmp_path)
