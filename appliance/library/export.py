@@ -10,6 +10,7 @@ call it in a thread. This module writes the folder.
 import errno
 import html
 import os
+import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -130,13 +131,17 @@ class Folder:
     def _write(self, source: int, folder: int, manifest: Manifest, whole: tuple[RenditionRecord, ...]) -> Shown:
         stem = _stem(manifest)
         order = sorted(whole, key=lambda r: (not r.has_video, r.kind is RenditionKind.WEB, -r.height))
+        sound = _sound_apart(order)
         names: dict[str, str] = {}
         for rendition in order:
             for at, file in enumerate(rendition.files):
-                names.setdefault(file.name, _name(stem, rendition, order[0], at, file.name))
+                plain = rendition is order[0] and sound is None
+                called = stem if plain else _slug(manifest, rendition.name) if sound else _of(stem, rendition)
+                number = f" {at + 1:05}" if len(rendition.files) > 1 else ""
+                names.setdefault(file.name, f"{called}{number}{_extension(file.name)}")
         present = [name for file, name in names.items() if self._place(source, folder, file, name, _size(whole, file))]
         play = names[order[0].files[0].name]
-        master = self._master(folder, manifest, order, names, stem)
+        master = "" if sound is None else self._master(folder, manifest, (order[0], sound), names, stem)
         poster = ""
         if manifest.thumbnail is not None:
             poster = self._beside(source, folder, manifest.thumbnail.file, f"{stem}.jpg")
@@ -211,28 +216,34 @@ class Folder:
             )
 
     def _master(
-        self, folder: int, manifest: Manifest, order: list[RenditionRecord], names: dict[str, str], stem: str
+        self,
+        folder: int,
+        manifest: Manifest,
+        parts: tuple[RenditionRecord, RenditionRecord],
+        names: dict[str, str],
+        stem: str,
     ) -> str:
-        """Write playlists where picture and sound are files of their own; return the one to open, or nothing."""
-        best, sound = order[0], next((r for r in order if r.has_audio and not r.has_video), None)
-        if best.has_audio or sound is None or not best.has_video:
-            return ""
+        """Write playlists that bring picture and sound together; return the one to open, or nothing.
+
+        They name each other and the media without anything to escape: players differ in whether they undo that.
+        """
         maps = files.read_bytemaps(self._library, manifest)
-        lists = {}
-        for part, word in ((best, "picture"), (sound, "sound")):
+        lists = []
+        for part, word in zip(parts, ("picture", "sound"), strict=True):
             bytemap = maps.get(RenditionName(part.name))
             if bytemap is None:
                 return ""
-            lists[word] = f"{stem} ({word}).m3u8"
-            text = playlist_text(bytemap, sizes(part), lambda name: quote(names.get(name, name)))
+            lists.append(f"{_slug(manifest, word)}.m3u8")
+            text = playlist_text(bytemap, sizes(part), lambda name: names.get(name, name))
             with naming_disk_errors("A playlist cannot be written"):
-                _write_new(folder, lists[word], text.encode())
+                _write_new(folder, lists[-1], text.encode())
+        best, sound = parts
         bandwidth = max(1, (best.size + sound.size) * 8 // max(1, manifest.duration))
         shape = f",RESOLUTION={best.width}x{best.height}" if best.width else ""
         text = (
             "#EXTM3U\n#EXT-X-VERSION:7\n"
-            f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="sound",NAME="sound",DEFAULT=YES,URI="{quote(lists["sound"])}"\n'
-            f'#EXT-X-STREAM-INF:BANDWIDTH={bandwidth}{shape},AUDIO="sound"\n{quote(lists["picture"])}\n'
+            f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="sound",NAME="sound",DEFAULT=YES,URI="{lists[1]}"\n'
+            f'#EXT-X-STREAM-INF:BANDWIDTH={bandwidth}{shape},AUDIO="sound"\n{lists[0]}\n'
         )
         with naming_disk_errors("A playlist cannot be written"):
             _write_new(folder, f"{stem}.m3u8", text.encode())
@@ -250,11 +261,27 @@ def _stem(manifest: Manifest) -> str:
     return f"{day}{readable(manifest.title)} [{manifest.id[:8]}]"
 
 
-def _name(stem: str, rendition: RenditionRecord, best: RenditionRecord, at: int, file: str) -> str:
+def _of(stem: str, rendition: RenditionRecord) -> str:
+    return f"{stem} ({readable(rendition.name, 'rendition')[:40]})"
+
+
+def _slug(manifest: Manifest, part: str) -> str:
+    """Return a name of letters, digits and hyphens: what playlists can name without escapes."""
+    day = f"{manifest.published_at:%Y-%m-%d}-" if manifest.published_at else ""
+    words = re.sub("[^a-z0-9]+", "-", f"{manifest.title[:80].lower()}-{manifest.id[:8]}-{part[:40].lower()}")
+    return f"{day}{words.strip('-')}"
+
+
+def _sound_apart(order: list[RenditionRecord]) -> RenditionRecord | None:
+    """Return the rendition that has the best one's sound, where that has none of its own."""
+    if order[0].has_audio or not order[0].has_video:
+        return None
+    return next((r for r in order if r.has_audio and not r.has_video), None)
+
+
+def _extension(file: str) -> str:
     extension = file.rpartition(".")[2].lower() if "." in file else ""
-    end = f".{extension}" if extension.isalnum() and extension.isascii() and len(extension) <= 5 else ".mp4"
-    which = "" if rendition is best and best.has_audio else f" ({readable(rendition.name, 'rendition')[:40]})"
-    return f"{stem}{which}{f' {at + 1:05}' if len(rendition.files) > 1 else ''}{end}"
+    return f".{extension}" if extension.isalnum() and extension.isascii() and len(extension) <= 5 else ".mp4"
 
 
 def _size(renditions: Iterable[RenditionRecord], name: str) -> int:
@@ -342,5 +369,5 @@ _STYLE = (
 def _playlist(shown: list[Shown]) -> str:
     lines = [OURS[1].decode()]
     for one in shown:
-        lines += [f"#EXTINF:{max(0, one.seconds)},{readable(one.title)}", quote(one.play)]
+        lines += [f"#EXTINF:{max(0, one.seconds)},{readable(one.title)}", one.play]
     return "\n".join(lines) + "\n"

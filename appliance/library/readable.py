@@ -6,7 +6,7 @@ import unicodedata
 MOST = 120
 """Bytes of a readable part; with date, id and extension a name stays far below what file systems hold."""
 
-_BAD = re.compile(r'[\\/:*?"<>|%]+')
+_BAD = re.compile(r'[\\/:*?"<>|%#]+')
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 """Names that Windows takes for devices."""
 

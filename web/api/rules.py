@@ -1,5 +1,6 @@
 """``/rules``: the owner's ways to choose what to keep, all of them in force."""
 
+import asyncio
 import re
 import secrets
 from datetime import timedelta
@@ -140,6 +141,9 @@ class PresetBody(msgspec.Struct, frozen=True):
     rules: list[RuleBody]
 
 
+_IDENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
+_PLACES = frozenset({"new", "preview", "edit", "run", "preset", "presets", "file"})
+"""Words that stand in addresses where a rule's id does."""
 _SPANS = ("min_lifetime", "max_lifetime", "half_life")
 _FILTER_SPANS = ("min_age", "max_age", "min_duration", "max_duration")
 _FILTER_SETS = ("languages", "categories", "tags")
@@ -230,6 +234,9 @@ async def all_of(services: Services, data: Rules) -> tuple[Rule, ...]:
         made = tuple(_numbered(one, at) for at, one in enumerate(data.rules or ()))
     if len(made) > MOST_RULES:
         raise BadInput(f"There can be at most {MOST_RULES} rules.", field="rules")
+    if odd := next((rule.id for rule in made if rule.id in _PLACES or not _IDENT.fullmatch(rule.id)), None):
+        hint = "Use letters, digits, hyphens, dots and underscores."
+        raise BadInput(f"“{odd[:80]}” cannot be the id of a rule.", field="id", code="bad_rule", hint=hint)
     if len({rule.id for rule in made}) < len(made):
         raise BadInput("Two rules have the same id.", field="rules", code="bad_rule")
     await check_channels(services, made)
@@ -293,7 +300,8 @@ async def rules_file(request: AnyRequest) -> Response[str]:
 @get("/rules/presets")
 async def list_presets() -> Listing[PresetBody]:
     """List the rules to begin with."""
-    found = [PresetBody(p.id, p.name, p.description, [body(r) for r in p.rules]) for p in presets.presets()]
+    offered = await asyncio.to_thread(presets.presets)
+    found = [PresetBody(p.id, p.name, p.description, [body(r) for r in p.rules]) for p in offered]
     return Listing(len(found), found)
 
 

@@ -34,7 +34,8 @@ async def all_rules(request: Asked) -> Response[str]:
     coming = None
     if plan.decisions and plan.disk is not None:
         coming = await shown(house, plan, SHOWN)
-    view = {"rules": cards, "plan": coming, "presets": presets()[1:]}
+    offered = await asyncio.to_thread(presets)
+    view = {"rules": cards, "plan": coming, "presets": offered[1:]}
     return await show(request, "rules", view, here="rules")
 
 
@@ -44,7 +45,7 @@ async def new_rule(request: Asked) -> Response[str]:
     house = services(request)
     titles = await named(house)
     asked = request.query_params
-    preset = next((p for p in presets() if p.id == asked.get("preset", "")), None)
+    preset = next((p for p in await asyncio.to_thread(presets) if p.id == asked.get("preset", "")), None)
     if preset is None:
         return await form_page(request, rule_form.blank(titles))
     return await form_page(request, rule_form.of_rule(adopted(preset.rules[0], asked.get("channel", ""), ""), titles))

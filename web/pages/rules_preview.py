@@ -3,6 +3,7 @@
 Every preview is a page with a form that does it, and a way back; all of it works without JavaScript.
 """
 
+import asyncio
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -142,7 +143,7 @@ async def pause(request: Asked, ident: Ident) -> Response[str]:
 async def before_preset(request: Asked, name: Ident) -> Response[str]:
     """Show what a preset would do, for all channels or for the one chosen (``channel=``)."""
     house = services(request)
-    preset, titles = _preset(name), await named(house)
+    preset, titles = await _preset(name), await named(house)
     if preset is None:
         return await missing(request, "No such preset", "Those there are stand on the rules page.")
     asked = request.query_params.get("channel", "")
@@ -166,7 +167,7 @@ async def before_preset(request: Asked, name: Ident) -> Response[str]:
 @post("/rules/preset/{name:str}", include_in_schema=False)
 async def take_preset(request: Asked, name: Ident) -> Response[str]:
     house, sent = services(request), await fields(request)
-    preset, titles = _preset(name), await named(house)
+    preset, titles = await _preset(name), await named(house)
     if preset is None:
         return await missing(request, "No such preset", "Those there are stand on the rules page.")
     channel = next((ident for ident in titles if ident == sent.get("channel", "")), "")
@@ -182,8 +183,8 @@ def _turned(rule: Rule) -> Rule:
     return replace(rule, paused=not rule.paused)
 
 
-def _preset(name: str) -> Preset | None:
-    return next((one for one in presets() if one.id == name), None)
+async def _preset(name: str) -> Preset | None:
+    return next((one for one in await asyncio.to_thread(presets) if one.id == name), None)
 
 
 async def _page(request: Asked, after: tuple[Rule, ...], deed: Deed) -> Response[str]:
