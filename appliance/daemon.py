@@ -286,7 +286,7 @@ class House:
 
     def _made_room(self) -> None:
         self.planner.wake()
-        self.keeper.wake()
+        self.keeper.try_again_for_room()
 
     def _services(self) -> Services:
         return Services(
@@ -323,7 +323,7 @@ class House:
 
     def health(self) -> Health:
         troubles = [*self.keeper.troubles.values()]
-        troubles += [t for t in (self.planner.trouble, self.headroom.trouble) if t is not None]
+        troubles += [t for t in (self.store.trouble, self.planner.trouble, self.headroom.trouble) if t is not None]
         unique = tuple(dict.fromkeys(troubles))
         return Health(ok=not unique, troubles=unique, version=program_version(), started_at=self.started_at)
 

@@ -10,7 +10,7 @@ from appliance.domain.catalogue import VideoRecord
 from appliance.domain.channel import Trouble
 from appliance.domain.units import Origin, VideoId
 from appliance.domain.video import Extras, Upstream, VideoDetail
-from appliance.errors import BadAnswer, Forbidden, NotFound, OriginError, SeedkeepError, Throttled
+from appliance.errors import BadAnswer, Forbidden, NotFound, OriginError, SeedkeepError, StoreError, Throttled
 from appliance.follow.cadence import LATEST, detail_retry
 from appliance.follow.sources import peertube, peertube_side
 from appliance.outbound.fetch import Answer, Fetcher
@@ -49,7 +49,7 @@ class Details:
     async def ask_most_wanted(self, origin: Origin, most: int) -> int:
         """Ask for up to ``most`` details of ``origin`` in the plan's order; return how many were asked for.
 
-        Failures end on the video. Raises Throttled where the origin has to be left alone.
+        Failures end on the video. Raises Throttled where the origin has to be left alone, StoreError.
         """
         wanted = await self._store.read(videos.details_wanted, origin, self._clock.now(), most)
         for video in wanted:
@@ -59,6 +59,8 @@ class Details:
                 raise
             except OriginError:
                 continue
+            except StoreError:
+                raise
             except Exception:  # noqa: BLE001 - the edge of one unit of work: one video
                 _log.exception("asking for the detail of video %s failed", video)
                 await self._note_trouble(video, bug(), retry=True)

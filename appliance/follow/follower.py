@@ -16,7 +16,7 @@ from appliance.domain.channel import Channel, ChannelInfo, ChannelState, Portrai
 from appliance.domain.pin import Wish
 from appliance.domain.units import ChannelId, Origin, VideoId
 from appliance.domain.video import Extras, VideoDetail
-from appliance.errors import NotFound, OriginError, SeedkeepError, Throttled, Unreachable
+from appliance.errors import NotFound, OriginError, SeedkeepError, StoreError, Throttled, Unreachable
 from appliance.follow.cadence import LATEST, next_check, stale_before
 from appliance.follow.details import FRESH, Details, bug, trouble_of
 from appliance.follow.followed import Followed
@@ -39,6 +39,8 @@ _LONGEST_SLEEP = timedelta(minutes=5)
 _STALE_EVERY = timedelta(minutes=10)
 _HISTORY = 10
 _FLUSH_SECONDS = 60.0
+_WITHOUT_STORE = timedelta(seconds=15)
+"""Nobody is asked for so long where what they said could not be written down."""
 _system_chance = secrets.SystemRandom().random
 _log = logging.getLogger(__name__)
 
@@ -65,6 +67,7 @@ class Follower:
         self._workers: dict[Origin, asyncio.Task[None]] = {}
         self._hurried: set[ChannelId] = set()
         self._stale_at: datetime | None = None
+        self._idle_until: datetime | None = None
 
     # What others ask
 
@@ -128,9 +131,26 @@ class Follower:
                 group.create_task(self._keep_book(), name="follower book")
                 while True:
                     self._awake.clear()
-                    await self._sleep_until(await self._start_workers(group))
+                    await self._sleep_until(await self._turn(group))
         finally:
             await self._write_book()
+
+    async def _turn(self, group: asyncio.TaskGroup) -> datetime:
+        """Start who may work now; return when to look again."""
+        if self._idle_until is not None and self._clock.now() < self._idle_until:
+            return self._idle_until
+        try:
+            return await self._start_workers(group)
+        except StoreError as error:
+            return self._idle(error)
+
+    def _idle(self, error: StoreError) -> datetime:
+        """Leave everybody alone for a while: the database cannot be used."""
+        now = self._clock.now()
+        if self._idle_until is None or now - self._idle_until > _WITHOUT_STORE:
+            _log.warning("nothing is followed: %s", error.message)
+        self._idle_until = now + _WITHOUT_STORE
+        return self._idle_until
 
     async def _start_workers(self, group: asyncio.TaskGroup) -> datetime:
         """Start a worker for each origin that has something due; return when to look again."""
@@ -151,7 +171,7 @@ class Follower:
         return min(t for t in (again, next_channel, next_detail) if t is not None)
 
     def _start_worker(self, group: asyncio.TaskGroup, origin: Origin) -> None:
-        task = group.create_task(self._work(origin), name=f"follow {origin}")
+        task = group.create_task(self._worker(origin), name=f"follow {origin}")
         self._workers[origin] = task
 
         def ended(_: asyncio.Task[None]) -> None:
@@ -174,6 +194,12 @@ class Follower:
         if self._stale_at is None or now - self._stale_at >= _STALE_EVERY:
             self._stale_at = now
             await self._store.write(videos.refresh_stale_details, stale_before(now))
+
+    async def _worker(self, origin: Origin) -> None:
+        try:
+            await self._work(origin)
+        except StoreError as error:
+            self._idle(error)
 
     async def _work(self, origin: Origin) -> None:
         """Do all that is due at one origin: its channels first, then details in the plan's order."""
@@ -206,6 +232,8 @@ class Follower:
             await self._postpone(channel, error)
         except OriginError as error:
             await self._fail(channel, trouble_of(error), error)
+        except StoreError:
+            raise
         except Exception:  # noqa: BLE001 - the edge of one unit of work: one channel
             if await self._store.read(channels.one, channel.id) is None:
                 self._listings.forget(channel.id)
@@ -278,5 +306,8 @@ class Follower:
 
     async def _write_book(self) -> None:
         lines = self._fetcher.export()
-        if lines:
-            await self._store.write(origins.put, self._clock.now(), lines)
+        try:
+            if lines:
+                await self._store.write(origins.put, self._clock.now(), lines)
+        except StoreError as error:
+            self._idle(error)

@@ -52,6 +52,7 @@ class Chores:
     def __init__(self, parts: Parts, opened: Opened, clock: Clock, guarded: Guarded) -> None:
         self._parts, self._opened, self._clock, self._guarded = parts, opened, clock, guarded
         self.unadorned, self.unscrubbed = Line(), Line()
+        self._noted: dict[VideoId, ByteCount] = {}
 
     async def one_by_one(self, line: Line, what: str, work: Work) -> None:
         """Work through a line, one video at a time: no media waits for it."""
@@ -68,15 +69,17 @@ class Chores:
 
     async def note_progress(self, watch_disk: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Every few seconds, while something is fetched: write down how far it came, and look at the disk."""
-        last: dict[VideoId, ByteCount] = {}
         while True:
             await self._clock.sleep(PROGRESS)
-            now = {video: holding.done for video, holding in self._opened.holdings.items()}
-            moved = {v: n for v, n in now.items() if last.get(v) != n}
-            if moved:
-                await self._guarded("progress", self._parts.store.write(pins.note_done, moved))
-            last = now
+            await self._guarded("progress", self._note_progress())
             await self._guarded("disk", watch_disk())
+
+    async def _note_progress(self) -> None:
+        now = {video: holding.done for video, holding in self._opened.holdings.items()}
+        moved = {v: n for v, n in now.items() if self._noted.get(v) != n}
+        if moved:
+            await self._parts.store.write(pins.note_done, moved)
+        self._noted = now
 
     async def count_copies(self) -> None:
         """Every few minutes: write down how many live copies the swarm and the trackers show."""

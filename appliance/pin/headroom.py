@@ -9,7 +9,7 @@ from collections.abc import Callable
 from appliance.clock import Clock
 from appliance.domain.plan import Disk
 from appliance.domain.units import ByteCount
-from appliance.errors import DiskError
+from appliance.errors import DiskError, StoreError
 from appliance.library.space import Space
 from appliance.store import decisions, pins
 from appliance.store.engine import Store, Touched
@@ -44,6 +44,8 @@ class Headroom:
                 except DiskError:
                     self._least = ByteCount(0)  # the keeper says so; once it is back there may be room
                     self.trouble = None
+                except StoreError:
+                    self._stale = True  # the store says so itself
                 await self._clock.sleep(LOOK)
         finally:
             end()

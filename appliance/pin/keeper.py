@@ -73,7 +73,7 @@ class Keeper:
         self.pinner = Pinner(parts, self.opened, leases, clock, chance, self._chores.unadorned.put)
         self.releaser = Releaser(parts, self.opened, leases, clock)
         self._allowance = Allowance(parts.store, clock, options.origin_daily_bytes)
-        self._allowance_changed = True
+        self._allowance_changed, self._room_made = True, False
         self._patience, self._takings = Patience(), Takings()
         self.opened.on_close(self._count_taken)
         self._wake = asyncio.Event()
@@ -96,6 +96,11 @@ class Keeper:
 
     def wake(self) -> None:
         self._wake.set()
+
+    def try_again_for_room(self) -> None:
+        """Somebody made room: what waits for it has its turn now."""
+        self._room_made = True
+        self.wake()
 
     def reconfigure(self, options: KeeperOptions) -> None:
         self._options, self._allowance.limit = options, options.origin_daily_bytes
@@ -235,6 +240,9 @@ class Keeper:
         await self._go_on_with_rested()
         await self._mind_quota()
         await self._mind_allowance()
+        if self._room_made:
+            await self.parts.store.promise(pins.end_wait, NoSpace.code)
+            self._room_made = False
         at_work = frozenset(self._tasks)  # before the pins are read: what ends from now on is read as it was
         wanted = await self.parts.store.read(decisions.to_carry_out)
         held = {p.video: p for p in await self.parts.store.read(pins.every)}

@@ -12,6 +12,7 @@ from typing import Any
 from appliance.clock import Clock
 from appliance.domain.traffic import Budget, Entry, Quota, TrafficClass
 from appliance.domain.units import ByteCount, BytesPerSecond, InfoHash, Origin, RenditionName, VideoId
+from appliance.errors import SeedkeepError
 from appliance.outbound.fetch import Fetcher
 from appliance.seed.bucket import Bucket
 from appliance.seed.purse import Purse
@@ -72,6 +73,7 @@ class Tender:
         self._player_waits = False
         self._in_force: Limits | None = None
         self._near: dict[InfoHash, float] = {}
+        self._unwritten: dict[str, str] = {}
 
     @property
     def uplink(self) -> BytesPerSecond | None:
@@ -194,6 +196,11 @@ class Tender:
     async def _guarded(self, what: str, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
+            self._unwritten.pop(what, None)
+        except SeedkeepError as error:
+            if self._unwritten.get(what) != error.message:
+                _log.warning("%s could not be written, and is tried again: %s", what, error.message)
+            self._unwritten[what] = error.message
         except Exception:  # noqa: BLE001 - the edge of one unit of work: one writing
             _log.exception("%s could not be written; it is tried again", what)
 
@@ -258,5 +265,5 @@ class Tender:
     async def close(self) -> None:
         """Take the last counts and write them down."""
         self._take_counts(1.0)
-        await self.purse.note(last=True)
-        await self.flush()
+        await self._guarded("what was spent", self.purse.note(last=True))
+        await self._guarded("the ledger", self.flush())

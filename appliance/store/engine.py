@@ -7,12 +7,14 @@
 import asyncio
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from sqlalchemy import Engine, event
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 from sqlmodel import Session, create_engine
 
@@ -38,6 +40,7 @@ _PRAGMAS = (
     "mmap_size=0",
     "temp_store=MEMORY",
 )
+_DISK = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_CORRUPT})
 _ANY_MORE_IDS = 500
 """With more changed ids than this of one kind, listeners get the kind with an empty id: everything of it."""
 
@@ -66,8 +69,34 @@ def _engine(path: Path, *, read_only: bool) -> Engine:
     return engine
 
 
+@contextmanager
+def _naming_disk_errors(what: str) -> Iterator[None]:
+    """Turn what SQLite says of its disk into StoreError; the transaction is undone, and what it was for stays undone.
+
+    Everything else that SQLite complains of is a bug of ours (https://www.sqlite.org/rescode.html).
+    """
+    try:
+        yield
+    except (DBAPIError, sqlite3.Error) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        primary = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+        if primary == sqlite3.SQLITE_FULL:
+            raise StoreError(
+                f"The database cannot be {what}: its disk is full.",
+                hint="Free some space where the data folder is. It goes on by itself.",
+            ) from error
+        if primary in _DISK:
+            raise StoreError(
+                f"The database cannot be {what}: {cause}.", hint="Look at the disk with the data folder."
+            ) from error
+        raise
+
+
 class Store:
-    """The catalogue, open for the length of ``async with Store(path)``. Times in it are UTC, sizes bytes."""
+    """The catalogue, open for the length of ``async with Store(path)``. Times in it are UTC, sizes bytes.
+
+    Every method raises StoreError where the database's disk fails or is full.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -78,6 +107,8 @@ class Store:
         self._listeners: list[Listener] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pending: set[tuple[str, str]] = set()
+        self.trouble: str | None = None
+        """Why nothing can be written at the moment."""
 
     async def __aenter__(self) -> Self:
         """Migrate if needed, after a copy of the database. Raises SchemaTooNew, StoreError."""
@@ -107,7 +138,7 @@ class Store:
         """Run ``fn`` on a connection that cannot write."""
 
         def run() -> T:
-            with Session(self._read_engine) as session:
+            with _naming_disk_errors("read"), Session(self._read_engine) as session:
                 return fn(session, *args, **kwargs)
 
         return await asyncio.get_running_loop().run_in_executor(self._readers, run)
@@ -119,7 +150,10 @@ class Store:
 
     async def _write(self, durable: bool, fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
         def run() -> tuple[T, set[tuple[str, str]]]:
-            with Session(self._write_engine, expire_on_commit=False) as session:
+            with (
+                _naming_disk_errors("written"),
+                Session(self._write_engine, expire_on_commit=False) as session,
+            ):
                 raw = session.connection().connection.dbapi_connection
                 assert isinstance(raw, sqlite3.Connection)
                 raw.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
@@ -127,7 +161,12 @@ class Store:
                 session.commit()
                 return answer, session.info.get("touched", set())
 
-        answer, marks = await asyncio.get_running_loop().run_in_executor(self._writer, run)
+        try:
+            answer, marks = await asyncio.get_running_loop().run_in_executor(self._writer, run)
+        except StoreError as error:
+            self.trouble = error.message
+            raise
+        self.trouble = None
         if marks:
             self._tell(marks)
         return answer

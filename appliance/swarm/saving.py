@@ -1,12 +1,13 @@
 """Resume data on its way to disk: this module asks for it, writes it, and does so by itself while pieces arrive."""
 
+import errno
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Protocol, TypeVar
 
 import libtorrent as lt
 
-from appliance.errors import DiskError, SwarmError
+from appliance.errors import DiskError, NoSpace, SwarmError
 from appliance.swarm.answers import Answers
 from appliance.swarm.held import Held
 from appliance.swarm.resume import ResumeFiles
@@ -55,6 +56,10 @@ class Saving:
             await self._in_thread(partial(self._resume.write, held.info_hash, buffer, synced=synced))
         except OSError as trouble:
             held.dirty = True
+            if trouble.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise NoSpace(
+                    "The disk with the data folder is full.", hint="Free some space there. It goes on by itself."
+                ) from trouble
             raise DiskError(f"Resume data could not be written: {trouble.strerror}.") from trouble
         except SwarmError:
             held.dirty = True

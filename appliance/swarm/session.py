@@ -96,6 +96,8 @@ class LibtorrentSwarm:
             await self._save_all()
             state = await self._engine.state()
             await self._engine.in_thread(lambda: self._resume.close(state))
+        except OSError as trouble:
+            log.warning("the swarm's state could not be written: %s", trouble.strerror)
         finally:
             self._held.clear()
             await self._engine.close()
