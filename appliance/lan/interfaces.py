@@ -6,6 +6,7 @@ IPv6 link-local, unique local, or a delegated /64. Loopback is asked for apart.
 
 import ipaddress
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 from pathlib import Path
 
@@ -83,6 +84,7 @@ def is_household(address: IPv4Interface | IPv6Interface) -> bool:
     return not address.ip.is_loopback and address.network.prefixlen >= 48
 
 
+@lru_cache(1024)
 def parsed(address: str) -> Address | None:
     """Return an address without its scope, IPv4 where it is IPv4 mapped into IPv6; None for what is none."""
     try:

@@ -6,6 +6,7 @@ one of our own names and addresses all the same.
 """
 
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import urlsplit
 
@@ -36,6 +37,7 @@ def _is_port(text: str) -> bool:
     return text == "" or (text[0] == ":" and (text[1:] == "" or (text[1:].isdigit() and len(text) <= 6)))
 
 
+@lru_cache(1024)
 def address(text: str) -> IPv4Address | IPv6Address | None:
     """Return the address a text is, an IPv4 address mapped into IPv6 as the former, or None."""
     try:
