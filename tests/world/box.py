@@ -43,6 +43,7 @@ class Box:
         if host is None:
             own |= {"SEEDKEEP_SWARM__INTERFACES": "127.0.0.1", "SEEDKEEP_SWARM__LISTEN_PORT": "0"}
         self.settings = CLOSED | own | {f"SEEDKEEP_{k.upper()}": v for k, v in settings.items()}
+        self.program: tuple[str, ...] = ("-m", "appliance")
         self.log = data.with_name(data.name + ".log")
         self._process: subprocess.Popen[str] | None = None
         self._url = ""
@@ -52,7 +53,7 @@ class Box:
         """Start it and return once it answers. Raises AssertionError with its log where it does not."""
         where = self.data / "service.json"
         where.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "appliance", "run", "--data", str(self.data)]
+        command = [sys.executable, *self.program, "run", "--data", str(self.data)]
         with open(self.log, "a") as log:
             if self.host is None:
                 environment = os.environ | {"PYTHONPATH": str(ROOT)} | self.settings
