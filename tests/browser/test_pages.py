@@ -35,8 +35,8 @@ FAULTS = """() => {
   }
   const named = 'input:not([type=hidden]), select, textarea, button, a, summary, progress';
   for (const e of document.querySelectorAll(named)) {
-    const name = (e.labels?.length && [...e.labels].map(l => l.textContent).join(' ').trim()) || e.getAttribute('aria-label')
-      || (e.getAttribute('aria-labelledby') && 'named') || e.textContent.trim();
+    const name = (e.labels?.length && [...e.labels].map(l => l.textContent).join(' ').trim())
+      || e.getAttribute('aria-label') || (e.getAttribute('aria-labelledby') && 'named') || e.textContent.trim();
     if (!name) faults.push(`without a name: ${e.outerHTML.slice(0, 120)}`);
   }
   for (const e of document.querySelectorAll('img')) if (!e.hasAttribute('alt')) faults.push('image without alt');
@@ -81,6 +81,7 @@ async def _places(opened: House) -> dict[str, str]:
         "plan": "plan",
         "plan-skipped": "plan?state=skipped",
         "plan-history": "plan/history",
+        "exports": "exports",
         "bandwidth": "bandwidth",
         "settings": "settings",
     }

@@ -15,7 +15,7 @@ from appliance.domain.pin import PinState, Wish
 from appliance.domain.plan import RuleKind
 from appliance.domain.units import ByteCount, RuleId, VideoId
 from appliance.settings import Web
-from appliance.store import channels, lists, logins, pins, rules, videos
+from appliance.store import channels, decisions, lists, logins, pins, rules, videos
 from tests.browser.chromium import chromium, tab
 from tests.browser.house import CODE, PASSWORD, House, film, house
 from tests.browser.sample import Amount
@@ -148,34 +148,116 @@ async def _wish(opened: House, ident: VideoId) -> Wish | None:
     return record.wish
 
 
-async def test_a_rule_is_made_changed_and_deleted(browser: Browser, home: House) -> None:
-    async with tab(browser, home) as seen:
+@pytest.mark.parametrize("scripts", [True, False])
+async def test_a_rule_is_made_seen_before_it_is_saved_changed_and_deleted(
+    browser: Browser, home: House, scripts: bool
+) -> None:
+    async with tab(browser, home, scripts=scripts) as seen:
         page = seen.page
         await page.goto(f"{home.url}/rules/new")
         await page.get_by_label("Name").fill("  Films,   small ")
         await page.get_by_label("Most viewed").check()
+        await page.get_by_label("Only these").check()
         await page.get_by_label("Harbour Films").check()
+        await page.get_by_label("A fixed size").check()
         await page.get_by_label("Size in GB").fill("twelve")
-        await page.get_by_label("Kept for").fill("90")
-        await page.get_by_label("Published in the last").fill("30")
-        await page.get_by_role("button", name="Save").click()
+        await page.locator("details.more > summary").click()
+        await page.get_by_label("Kept for at least").fill("90")
+        await page.get_by_label("Let go after").fill("30")
+        await page.get_by_label("None of these").fill("*trailer*\npart * of")
+        await page.get_by_role("button", name="See what it would do").click()
         await expect(page.get_by_role("alert")).to_contain_text("Write a number")
         await expect(page.get_by_label("Size in GB")).to_have_value("twelve")
+        await expect(page.get_by_label("None of these")).to_have_value("*trailer*\npart * of")
         await page.get_by_label("Size in GB").fill("12,5")
-        await page.get_by_role("button", name="Save").click()
+        await page.get_by_role("button", name="See what it would do").click()
         await expect(page.get_by_role("alert")).to_contain_text("shorter than the shortest")
-        await page.get_by_label("Kept for").fill("7")
-        await page.get_by_role("button", name="Save").click()
+        await page.get_by_label("Kept for at least").fill("7")
+        await page.get_by_role("button", name="See what it would do").click()
+        await expect(page.get_by_role("heading", name="The disk then")).to_be_visible()
+        assert len(await home.services.store.read(rules.every)) == 1
+        await page.get_by_role("button", name="Back to editing").click()
+        await expect(page.get_by_label("Kept for at least")).to_have_value("7")
+        await expect(page.get_by_label("Harbour Films")).to_be_checked()
+        await page.get_by_role("button", name="See what it would do").click()
+        await page.get_by_role("button", name="Save the rule").click()
         await expect(page.get_by_role("heading", name="Films, small")).to_be_visible()
         made = next(r for r in await home.services.store.read(rules.every) if r.name == "Films, small")
         followed = await home.services.store.read(channels.every)
         assert (made.kind, made.budget, made.budget_share) == (RuleKind.MOST_VIEWED, ByteCount(12_500_000_000), None)
         assert made.channels == frozenset({followed[0].id})
+        assert made.filters.exclude == ("*trailer*", "part * of")
         await page.get_by_role("link", name="Change Films, small").click()
-        await page.get_by_text("Delete this rule…").click()
+        await page.get_by_role("link", name="Pause this rule").click()
+        await page.get_by_role("button", name="Pause the rule").click()
+        await expect(page.get_by_role("status").first).to_contain_text("rests")
+        await page.get_by_role("link", name="Change Films, small").click()
+        await page.get_by_role("link", name="Delete this rule").click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Delete Films, small?")
+        assert len(await home.services.store.read(rules.every)) == 2
         await page.get_by_role("button", name="Yes, delete the rule").click()
         await expect(page.get_by_role("status").first).to_contain_text("deleted")
         assert [r.id for r in await home.services.store.read(rules.every)] == [RuleId("recent")]
+
+
+async def test_what_means_nothing_for_a_kind_is_hidden(browser: Browser, home: House) -> None:
+    async with tab(browser, home) as seen:
+        page = seen.page
+        await page.goto(f"{home.url}/rules/new")
+        await expect(page.get_by_label("Interest halves in")).to_be_hidden()
+        await page.get_by_label("Trending").check()
+        await expect(page.get_by_label("Interest halves in")).to_be_visible()
+        await page.get_by_label("Whatever the disk holds").check()
+        await expect(page.get_by_label("Share in %")).to_be_hidden()
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+async def test_a_preset_is_one_click_from_its_preview_and_one_more_from_being_kept(
+    browser: Browser, home: House, scripts: bool
+) -> None:
+    async with tab(browser, home, scripts=scripts) as seen:
+        page = seen.page
+        await page.goto(f"{home.url}/rules")
+        await page.get_by_role("link", name="Archive a channel").click()
+        await expect(page.get_by_role("heading", name="The disk then")).to_be_visible()
+        await page.get_by_label("For", exact=True).select_option(label="Harbour Films")
+        await page.get_by_role("button", name="Show").click()
+        assert len(await home.services.store.read(rules.every)) == 1
+        await page.get_by_role("button", name="Keep this rule").click()
+        await expect(page.get_by_role("heading", name="Archive: Harbour Films")).to_be_visible()
+        made = next(r for r in await home.services.store.read(rules.every) if r.id != "recent")
+        followed = await home.services.store.read(channels.every)
+        assert (made.kind, made.channels) == (RuleKind.EVERYTHING, frozenset({followed[0].id}))
+
+
+@pytest.mark.parametrize("answer", ["Keep it", "Let it go"])
+async def test_a_question_is_answered_on_the_first_page(browser: Browser, tmp_path: Path, answer: str) -> None:
+    async with house(tmp_path, Amount.MUCH) as opened, tab(browser, opened, scripts=answer == "Keep it") as seen:
+        page, store = seen.page, opened.services.store
+        (asked,) = await store.read(decisions.asking)
+        await page.goto(opened.url)
+        await expect(page.get_by_text("old.instance.example has not answered for 9 days.")).to_be_visible()
+        await expect(page.get_by_role("link", name="export Theatre on the Quay")).to_be_visible()
+        await expect(page.get_by_role("link", name="more room")).to_have_attribute("href", "./rules/recent")
+        await page.get_by_role("button", name=answer).click()
+        await expect(page).to_have_url(f"{opened.url}/videos/{asked.video}?said={_SAID[answer]}")
+        assert await _wish(opened, asked.video) is (Wish.PIN if answer == "Keep it" else Wish.LET_GO)
+        await page.goto(opened.url)
+        await expect(page.get_by_role("heading", name="One question for you")).to_have_count(0)
+
+
+_SAID = {"Keep it": "pinned", "Let it go": "let-go"}
+
+
+async def test_a_channel_is_exported_from_its_page(browser: Browser, tmp_path: Path) -> None:
+    async with house(tmp_path, Amount.MUCH) as opened, tab(browser, opened) as seen:
+        page = seen.page
+        await page.goto(f"{opened.url}/exports")
+        await page.get_by_label("Channel").select_option(index=0)
+        await page.get_by_label("Folder").fill("For mum")
+        await page.get_by_role("button", name="Export").click()
+        await expect(page.get_by_role("status").first).to_contain_text("being exported")
+        await expect(page.locator("#jobs")).to_contain_text("queued")
 
 
 async def test_limits_are_set_and_what_is_fixed_outside_is_locked(browser: Browser, home: House) -> None:

@@ -66,7 +66,9 @@ def test_wrong_usage_is_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert "invalid choice" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", [["status"], ["pins"], ["follow", "x"], ["health"], ["scrub"], ["plan"]])
+@pytest.mark.parametrize(
+    "command", [["status"], ["pins"], ["follow", "x"], ["health"], ["scrub"], ["plan"], ["rules"], ["export", "c", "d"]]
+)
 def test_without_a_service_it_is_4(tmp_path: Path, seedkeep: Run, command: list[str]) -> None:
     ran = seedkeep(*command, "--data", tmp_path)
     assert ran.code == 4
@@ -96,6 +98,66 @@ def test_config_lists_every_setting_without_a_service(tmp_path: Path, seedkeep: 
     assert "SEEDKEEP_WEB__PORT" in ran.out
     rows = json.loads(seedkeep("config", "--json").out)
     assert {"path", "value", "default", "source", "variable"} <= rows[0].keys()
+
+
+def test_one_video_is_explained_by_its_id_and_history_says_what_changed(service: Service, seedkeep: Run) -> None:
+    service.until("/api/v1/plan", lambda plan: [line["word"] for line in plan["items"]] == ["kept"])
+    ident = service.ask("GET", "/api/v1/pins")["items"][0]["video_id"]
+    told = seedkeep("plan", "--explain", ident, "--data", service.data).out.splitlines()
+    assert told[0].startswith("Harbour at dawn (")
+    assert told[1].startswith("  kept, ")
+    assert told[2] == "  You pinned it by hand."
+    assert any(line.startswith("  Copies  ") for line in told)
+    assert json.loads(seedkeep("plan", "--explain", ident, "--json", "--data", service.data).out)["id"] == ident
+    assert seedkeep("plan", "--explain", "nosuchvideo", "--data", service.data).code == 2
+    history = seedkeep("plan", "--history", "--data", service.data).out
+    assert "UTC, 1 change" in history
+    assert "Harbour at dawn" in history
+
+
+OLD_RULES = """
+[[rule]]
+id = "films"
+name = "Films"
+kind = "recent"
+min_views = 5
+max_lifetime_days = 30
+"""
+
+
+def test_rules_are_previewed_imported_and_exported_as_files(service: Service, seedkeep: Run, tmp_path: Path) -> None:
+    file, out = tmp_path / "rules.toml", tmp_path / "out.toml"
+    file.write_text(OLD_RULES)
+    previewed = seedkeep("rules", "preview", file, "--data", service.data)
+    assert previewed.code == 0, previewed.err
+    assert previewed.out.startswith("Comes    0 videos")
+    assert "Nothing is changed yet" in previewed.out
+    assert "Films" not in seedkeep("rules", "--data", service.data).out
+    assert seedkeep("rules", "import", file, "--data", service.data).out.startswith("1 rule in force")
+    assert "Films" in seedkeep("rules", "--data", service.data).out
+    assert seedkeep("rules", "export", out, "--data", service.data).code == 0
+    assert "min_views = 5" in out.read_text()
+    assert 'max_lifetime = "30d"' in out.read_text()
+    assert seedkeep("rules", "export", "--data", service.data).out == out.read_text()
+    assert seedkeep("rules", "export", out, "--data", service.data).code == 2
+    assert seedkeep("rules", "import", out, "--json", "--data", service.data).code == 0
+    for text, words in (
+        (OLD_RULES + "budgett = 1", "budgett"),
+        (OLD_RULES.replace('"recent"', '"odd"'), "kind"),
+        ("version = 99", "version 99"),
+        ("\x00", "not TOML"),
+    ):
+        file.write_text(text)
+        for action in ("preview", "import"):
+            ran = seedkeep("rules", action, file, "--data", service.data)
+            assert ran.code == 2
+            assert words in ran.err
+            assert "Traceback" not in ran.err
+    file.write_bytes(b"\xff\xfe")
+    assert "UTF-8" in seedkeep("rules", "import", file, "--data", service.data).err
+    assert seedkeep("rules", "import", tmp_path / "nowhere", "--data", service.data).code == 2
+    assert seedkeep("rules", "preview", "--data", service.data).code == 2
+    service.ask("PUT", "/api/v1/rules", {"rules": []})
 
 
 def test_listings_and_their_json(service: Service, seedkeep: Run) -> None:
@@ -211,3 +273,31 @@ def test_a_catalogue_of_a_newer_program_is_3_at_the_start(tmp_path: Path) -> Non
     ran = process("run", "--data", data)
     assert ran.returncode == 3
     assert "Traceback" not in ran.stderr
+
+
+def test_a_channel_is_exported_as_a_folder_below_the_one_for_exports(
+    service: Service, tube: Origin, seedkeep: Run
+) -> None:
+    channel = service.ask("POST", "/api/v1/channels", {"url": tube.add_channel("exported")})["id"]
+    service.ask("PUT", "/api/v1/rules", {"rules": [{"name": "All", "kind": "everything", "channels": [channel]}]})
+    assert "held whole" in seedkeep("export", channel, "Films", "--data", service.data).err
+    tube.add_video(make(), title="../Tide: tables", channel="exported")
+    service.ask("POST", f"/api/v1/channels/{channel}/refresh")
+    service.until(f"/api/v1/channels/{channel}", lambda found: found["held"] == 1)
+    done = seedkeep("export", channel, "Films", "--data", service.data)
+    assert done.code == 0, done.err
+    folder = service.data / "exports" / "Films"
+    assert done.out.startswith(f"{folder}: 1 video, ")
+    films = [path for path in folder.iterdir() if path.suffix == ".mp4"]
+    assert films
+    assert all(" Tide tables [" in path.name for path in films)
+    assert all(path.stat().st_nlink == 2 for path in films)
+    assert (folder / "index.html").is_file()
+    again = json.loads(seedkeep("export", channel, "Films", "--json", "--data", service.data).out)
+    assert (again["state"], again["linked"], again["left"]) == ("done", 0, [])
+    assert again["present"] > 0
+    assert seedkeep("export", channel, "../escape", "--data", service.data).code == 2
+    assert seedkeep("export", "nosuchchannel", "x", "--data", service.data).code == 2
+    assert not (service.data / "escape").exists()
+    service.ask("PUT", "/api/v1/rules", {"rules": []})
+    service.ask("DELETE", f"/api/v1/channels/{channel}")
