@@ -40,7 +40,7 @@ class Delivery:
                 offset, left = await self._without_copying(source, wire, offset, left)
         await self._copy(offset, left)
 
-    async def _at_once(self, whole: bytes, offset: int) -> tuple[int, int]:
+    async def _at_once(self, whole: bytes | bytearray, offset: int) -> tuple[int, int]:
         await self._start()
         await self.exchange.body(whole)
         self.given(len(whole))

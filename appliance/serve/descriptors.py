@@ -41,7 +41,7 @@ class Descriptor:
             fd, self._fd = self._fd, -1
             os.close(fd)
 
-    def at_once(self, offset: int, length: int) -> bytes:
+    def at_once(self, offset: int, length: int) -> bytearray:
         """Return what of these bytes can be read without waiting for a disk: empty for none (RWF_NOWAIT, preadv2(2)).
 
         The page cache has them, and the file system knows the question; the first missing page ends the answer.
@@ -50,8 +50,9 @@ class Descriptor:
         try:
             size = os.preadv(self._fd, [buffer], offset, os.RWF_NOWAIT)
         except OSError:
-            return b""
-        return bytes(buffer) if size == length else bytes(buffer[:size])
+            size = 0
+        del buffer[size:]
+        return buffer
 
 
 class Descriptors:

@@ -98,7 +98,7 @@ class Exchange:
         headers = [*head.headers, *CORS, (b"x-content-type-options", b"nosniff"), *extra]
         await self._send({"type": "http.response.start", "status": head.status, "headers": headers})
 
-    async def body(self, data: bytes, *, more: bool = False) -> None:
+    async def body(self, data: bytes | bytearray, *, more: bool = False) -> None:
         await self._send({"type": "http.response.body", "body": data, "more_body": more})
 
     async def text(self, data: bytes, content_type: str, cache: bytes = b"no-cache") -> int:

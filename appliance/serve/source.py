@@ -58,7 +58,7 @@ class MediaPool:
         descriptor = self._kept.get(path, file)
         if descriptor is None:
             return None
-        begun = b""
+        begun = bytearray()
         if first is not None:
             begun = descriptor.at_once(first, count if count <= SHORT else 1)
             if not begun:
@@ -121,7 +121,7 @@ class MediaPool:
 class HeldSource:
     """A whole file on our disk. ``whole``: all bytes of a short answer, where they were there at once."""
 
-    def __init__(self, pool: MediaPool, descriptor: Descriptor, whole: bytes = b"") -> None:
+    def __init__(self, pool: MediaPool, descriptor: Descriptor, whole: bytes | bytearray = b"") -> None:
         self._pool, self._descriptor, self._begun = pool, descriptor, False
         self.whole = whole
 
