@@ -74,11 +74,12 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class PlanChange:
-    """What one plan changed: videos that come, go, and the rest; ``more`` are not told one by one."""
+    """What one plan changed: videos that come, are here now, go, and the rest; ``more`` are not told one by one."""
 
     when: words.Moment
     sentence: str
     came: tuple[Turn, ...]
+    here: tuple[Turn, ...]
     went: tuple[Turn, ...]
     other: tuple[Turn, ...]
     more: int
@@ -179,13 +180,21 @@ def plan_change(found: Replanned, now: datetime, say: Say, known: frozenset[Vide
     turns = [(change, _turn(change, say, change.video in known)) for change in found.changes]
     came = tuple(turn for change, turn in turns if change.after in (Verdict.PIN, Verdict.KEEP) and _new(change))
     went = tuple(turn for change, turn in turns if change.after is Verdict.RELEASE)
-    rest = tuple(turn for _, turn in turns if turn not in came and turn not in went)
-    numbers = ((len(came), "comes", "come"), (len(went), "goes", "go"), (len(rest), "other", "others"))
-    told = [f"{words.count(n)} {one if n == 1 else many}" for n, one, many in numbers if n]
+    here = tuple(turn for change, turn in turns if (change.before, change.after) == (Verdict.PIN, Verdict.KEEP))
+    told = {id(turn) for turn in (*came, *went, *here)}
+    rest = tuple(turn for _, turn in turns if id(turn) not in told)
+    numbers = (
+        (len(came), "comes", "come"),
+        (len(here), "is here now", "are here now"),
+        (len(went), "goes", "go"),
+        (len(rest), "other", "others"),
+    )
+    counts = [f"{words.count(n)} {one if n == 1 else many}" for n, one, many in numbers if n]
     return PlanChange(
         when=words.past(found.at, now),
-        sentence=words.listed(told) + ".",
+        sentence=words.listed(counts) + ".",
         came=came,
+        here=here,
         went=went,
         other=rest,
         more=found.count - len(found.changes),
