@@ -105,7 +105,12 @@ async def test_every_field_of_a_rule_goes_in_and_comes_out(house: House, api: ht
 
 async def test_a_change_touches_only_what_it_names_also_within_the_filters(api: httpx.AsyncClient) -> None:
     made = (await api.post("rules", json=EVERY_FIELD)).json()
-    change = {"filters": {"max_views": None, "include": []}, "keep_below": None, "smallest": False, "max_height": 720}
+    change: dict[str, Any] = {
+        "filters": {"max_views": None, "include": []},
+        "keep_below": None,
+        "smallest": False,
+        "max_height": 720,
+    }
     changed = await api.patch(f"rules/{made['id']}", json=change)
     assert changed.status_code == 200, changed.text
     wanted = {**made, "keep_below": None, "smallest": False, "max_height": 720}
