@@ -7,10 +7,10 @@ from pathlib import Path
 
 from appliance.domain.channel import Trouble
 from appliance.domain.pin import Pin, PinState, Wish
-from appliance.domain.plan import Decision, Plan, Reason, ReasonCode, Verdict
+from appliance.domain.plan import Decision, Disk, Plan, Reason, ReasonCode, Verdict
 from appliance.domain.units import ByteCount, RenditionName
 from appliance.library.space import Floor, Space
-from appliance.pin.headroom import WORTH_A_PLAN, Headroom
+from appliance.pin.headroom import WORTH_A_PLAN, Headroom, lack
 from appliance.plan.planner import Planner, PlannerOptions
 from appliance.store import decisions, pins, videos
 from appliance.store.engine import Store
@@ -113,3 +113,16 @@ async def test_a_pin_that_waits_for_room_counts_as_waiting(tmp_path: Path) -> No
         )
         await store.promise(pins.put, pin)
         assert await store.read(decisions.want_room)
+
+
+def test_a_disk_that_others_filled_is_said_and_one_that_we_filled_up_to_its_floor_is_not() -> None:
+    gib = 1 << 30
+
+    def disk(free: int, floor: int) -> Disk:
+        return Disk(total=ByteCount(100 * gib), free=ByteCount(free), floor=ByteCount(floor), used=ByteCount(0))
+
+    assert lack(disk(2 * gib - 4096, 2 * gib), 0) is None
+    assert "less free space" in str(lack(disk(gib, 2 * gib), 0))
+    assert "less free space" in str(lack(disk(0, 0), 0))
+    assert "no room for 1 video " in str(lack(disk(50 * gib, 2 * gib), 1))
+    assert "no room for 3 videos " in str(lack(disk(gib, 2 * gib), 3))

@@ -26,9 +26,10 @@ from appliance.store import (
     observations,
     pins,
     rules,
+    saved,
     videos,
 )
-from appliance.store.engine import Store, Touched
+from appliance.store.engine import Session, Store, Touched
 from appliance.store.leases import SILENCE, Leases
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
@@ -367,3 +368,18 @@ V1_RULE = (
     '"min_lifetime":"P2D","max_lifetime":null,"max_height":720,"min_views":%s,"weight":2.0,"paused":false}'
 )
 """As the first schema's Seedkeep wrote it."""
+
+
+async def test_a_database_that_cannot_grow_says_so_and_goes_on_once_it_can(tmp_path: Path) -> None:
+    def grow(session: Session, most: int) -> None:
+        session.connection().exec_driver_sql(f"PRAGMA max_page_count={most}")
+        saved.put(session, "large", '"' + "x" * 500_000 + '"')
+
+    async with Store(tmp_path / "catalogue.db") as store:
+        with pytest.raises(StoreError, match="its disk is full"):
+            await store.write(grow, 1)
+        assert store.trouble is not None
+        assert await store.read(saved.get, "large") is None
+        await store.write(grow, 1 << 20)
+        assert store.trouble is None
+        assert await store.read(saved.get, "large") is not None

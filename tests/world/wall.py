@@ -37,5 +37,5 @@ def _shifted(file: Path) -> datetime:
 
 if __name__ == "__main__":
     path = Path(sys.argv[1])
-    RealClock.now = lambda _: _shifted(path)  # type: ignore[method-assign]
+    setattr(RealClock, "now", lambda _: _shifted(path))  # noqa: B010 - a method is replaced, which types forbid
     sys.exit(main(sys.argv[2:]))
