@@ -6,15 +6,15 @@ import asyncio
 import ipaddress
 import logging
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from appliance.clock import Clock
-from appliance.domain.units import BytesPerSecond
+from appliance.domain.units import BytesPerSecond, Origin
 from appliance.lan import hops
-from appliance.seed.brake import Brake, Sign
-from appliance.store import channels
+from appliance.seed.brake import LEAST, Brake, Sign
+from appliance.store import channels, origins
 from appliance.store.engine import Store
 
 _log = logging.getLogger(__name__)
@@ -63,8 +63,8 @@ class Yielding:
         options: YieldingOptions,
     ) -> None:
         self._clock, self._sending, self._target, self._options = clock, sending, target, options
-        self._brake = Brake()
-        self._cap: int | None = None
+        self._brake = Brake(listens=options.to_household)
+        self._cap: int | None = LEAST if options.to_household else None
         self._way: tuple[str, int] | None = None
         self._found_at: float | None = None
         self._felt_at: float | None = None
@@ -91,7 +91,7 @@ class Yielding:
         if options.host != self._options.host:
             self._way, self._found_at = None, None
         if options != self._options:
-            self._brake, self._cap = Brake(), None
+            self._brake, self._cap = Brake(listens=options.to_household), None
         self._options = options
 
     async def run(self) -> None:
@@ -108,6 +108,7 @@ class Yielding:
         wait = await self._wait(now, sending) if self._options.to_household else None
         if wait is not None:
             self.wait = wait
+        self._brake.listens = self._options.to_household and self._way is not None
         player = sending.player and self._options.to_players
         self._cap = self._brake.feel(Sign(now, wait, sending.rate, sending.limit, player))
 
@@ -138,15 +139,19 @@ class Yielding:
         return self._way
 
 
+def _name(found: Iterable[Origin]) -> str:
+    return next((name for origin in found if (name := urlsplit(f"//{origin}").hostname)), "")
+
+
 async def way_out(store: Store, host: str, *, allow_private: bool) -> str | None:
-    """Return the address of ``host``, or of the first origin that is followed; None where there is none.
+    """Return the address of ``host``, or of the first origin that is followed or known; None where there is none.
 
     Probes go towards it and die on the way. An address that is not of the internet says nothing of the way there, so
     without ``allow_private`` it is none.
     """
     if not host:
-        followed = await store.read(channels.every)
-        host = next((name for c in followed if (name := urlsplit(f"//{c.info.address.origin}").hostname)), "")
+        followed = [c.info.address.origin for c in await store.read(channels.every)]
+        host = _name((*followed, *sorted(await store.read(origins.states))))
     if not host:
         return None
     try:

@@ -64,9 +64,9 @@ class Engine:
     def configure(self, options: SwarmOptions, *, watched: bool) -> None:
         self.session.apply_settings(session_settings(options, watched=watched))
 
-    def pace(self, options: SwarmOptions, *, watched: bool) -> None:
-        """Short queues while someone watches, long ones otherwise."""
-        self.session.apply_settings(pace(options, watched=watched))
+    def pace(self, options: SwarmOptions, *, watched: bool, even: bool) -> None:
+        """Short queues while someone watches, long ones otherwise; small limits given out evenly."""
+        self.session.apply_settings(pace(options, watched=watched, even=even))
 
     def part(self, lan: tuple[tuple[str, str], ...]) -> None:
         """Put peers in these networks in the LAN's class, everybody else, web seeds too, in the internet's."""

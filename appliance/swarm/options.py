@@ -83,9 +83,22 @@ WATCHED: Mapping[str, Setting] = {
 """The settings while someone watches: short queues, so that a seek is not behind what was asked for before it."""
 
 
-def pace(options: SwarmOptions, *, watched: bool) -> Any:
-    """Return the settings that differ while someone watches."""
-    chosen = WATCHED if watched else CALM
+_EVEN_BELOW = 4 * MIB
+_EVEN_TICK = 50
+"""Milliseconds. libtorrent gives out a limit once a tick, all at once: at 500 ms half a second's worth fills the
+router's queue, however low the limit."""
+
+
+def is_even(budget: Budget) -> bool:
+    """Say whether an upload limit is small enough to be given out evenly: others wait behind each burst."""
+    return budget.upload is not None and 0 < budget.upload < _EVEN_BELOW
+
+
+def pace(options: SwarmOptions, *, watched: bool, even: bool = False) -> Any:
+    """Return the settings that differ while someone watches; ``even`` gives a limit out in small parts."""
+    chosen = dict(WATCHED if watched else CALM)
+    if even:
+        chosen["tick_interval"] = _EVEN_TICK
     return {**chosen, **{k: v for k, v in options.extra.items() if k in chosen}}
 
 

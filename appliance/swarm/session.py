@@ -20,7 +20,7 @@ from appliance.swarm.engine import Engine
 from appliance.swarm.extents import sync_files
 from appliance.swarm.held import Held, Inventory
 from appliance.swarm.mending import Mending
-from appliance.swarm.options import SwarmOptions, lt_limit
+from appliance.swarm.options import SwarmOptions, is_even, lt_limit
 from appliance.swarm.peering import connected, sampled
 from appliance.swarm.port import Flow, Judged, PeerSeen, Sample, SwarmEvent, TorrentSpec, TorrentStatus, Whole
 from appliance.swarm.reader import PieceReader
@@ -67,6 +67,7 @@ class LibtorrentSwarm:
             raise DiskError(f"The folder for resume data cannot be used: {trouble.strerror}.") from trouble
         engine.part(self._options.lan)
         engine.limit(self._budget)
+        self._pace()
         self._watching = Watching(
             self._held,
             self._viewings,
@@ -136,6 +137,7 @@ class LibtorrentSwarm:
         self._traffic.lan = Lan(options.lan)
         self._engine.part(options.lan)
         self._engine.limit(self._budget)
+        self._pace()
         for held in self._held.values():
             held.handle.set_max_connections(options.peers_per_torrent)
 
@@ -321,11 +323,13 @@ class LibtorrentSwarm:
         return PieceReader(viewing, file_index)
 
     def _pace(self) -> None:
-        self._engine.pace(self._options, watched=bool(self._viewings))
+        self._engine.pace(self._options, watched=bool(self._viewings), even=is_even(self._budget))
 
     async def limit(self, budget: Budget) -> None:
-        self._budget = budget
+        before, self._budget = self._budget, budget
         self._engine.limit(budget)
+        if is_even(before) != is_even(budget):
+            self._pace()
 
     def drain(self) -> tuple[Flow, ...]:
         return self._traffic.drain(self._held)

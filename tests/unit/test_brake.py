@@ -83,9 +83,12 @@ def test_a_player_in_the_house_gets_half_of_the_limit_and_it_comes_back() -> Non
 
 def test_a_router_that_does_not_answer_changes_nothing() -> None:
     brake = Brake()
-    assert brake.feel(Sign(0.0, 0.010, 500_000, None)) is None
-    assert brake.feel(Sign(1.0, 0.200, 500_000, None)) == 250_000
-    assert [brake.feel(Sign(2.0 + s, None, 250_000, None)) for s in range(30)] == [250_000] * 30
+    for second in range(20):
+        assert brake.feel(Sign(float(second), 0.010, 500_000, None)) is None
+    cap = brake.feel(Sign(20.0, 0.200, 500_000, None))
+    assert cap is not None
+    assert 290_000 < cap <= 300_000
+    assert [brake.feel(Sign(21.0 + s, None, cap, None)) for s in range(30)] == [cap] * 30
 
 
 def test_a_new_route_with_a_longer_way_is_learned() -> None:
@@ -116,3 +119,22 @@ def test_whatever_it_feels_a_cap_is_never_below_the_least_nor_negative(signs: li
     for sign in signs:
         cap = brake.feel(sign)
         assert cap is None or cap >= 8 * 1024
+
+
+def test_who_comes_while_the_queue_stands_hears_the_quiet_value_first() -> None:
+    brake, uplink = Brake(listens=True), Uplink(queue=_QUEUE)
+    cap: int | None = 0
+    for second in range(120):
+        wait, through = uplink.second(3 * _UPLINK if cap is None else min(3 * _UPLINK, cap), 0)
+        cap = brake.feel(Sign(float(second), wait, through, None))
+    assert brake.quiet is not None
+    assert brake.quiet < uplink.quiet + 0.01
+    assert sorted(uplink.waits[-40:])[20] <= TARGET * 2
+
+
+def test_it_keeps_still_for_some_seconds_in_ten_minutes_at_most() -> None:
+    brake, still = Brake(listens=True), 0
+    for second in range(3600):
+        brake.feel(Sign(float(second), 0.02, 500_000, None))
+        still += brake.why == "listening"
+    assert 4 <= still <= 6 * 5
