@@ -20,10 +20,11 @@ from appliance.domain.pin import Wish
 from appliance.domain.plan import Decision, Plan, Reason, ReasonCode, Rule, RuleUse, Verdict, World
 from appliance.domain.units import ByteCount, RuleId, VideoId
 from policies.claims import Claims, Desk, claims
-from policies.fit import Fit, Room, capacity, fit, missing, purse, space
+from policies.fit import Fit, fit
 from policies.lines import Findings, decision
-from policies.protect import Protection, bar, protection
+from policies.protect import Protection, protection
 from policies.renditions import HAND_PIN_HEIGHT
+from policies.room import Room, capacity, missing, purse, space
 from policies.rules import in_force, in_scope
 from policies.sizes import Choice, as_held, choice
 from policies.worth import BUILT_IN, Ranking
@@ -44,7 +45,6 @@ def plan(world: World, rules: Iterable[Rule], now: datetime, kinds: Mapping[str,
     ordered = in_force(tuple(rules))
     desk = Desk(replace(world, videos=videos), videos, ordered, now, kinds)
     library = space(world)
-    bars = {at: reason for at, video in enumerate(videos) if (reason := bar(video)) is not None}
     shields = _shields(desk)
     lasting = Room(capacity(world), [purse(rule, library) for rule in ordered])
     room = lasting.copy()
@@ -53,10 +53,10 @@ def plan(world: World, rules: Iterable[Rule], now: datetime, kinds: Mapping[str,
     every = [claims(desk, rule) for rule in ordered]
     _reserve(desk, {at: s for at, s in shields.items() if not _competes(every, at)}, lasting, numbers)
     _reserve(desk, shields, room, numbers)
-    hands, refused = _hand_pins(desk, bars, lasting, room)
+    hands, refused = _hand_pins(desk, desk.bars, lasting, room)
     found = fit(desk, every, lasting, room)
     findings = Findings(
-        desk, every, found, bars, shields, hands, refused, _weakest(desk, every, found), {}, _over(room)
+        desk, every, found, desk.bars, shields, hands, refused, _weakest(desk, every, found), {}, _over(room)
     )
     return _plan(findings, [decision(findings, at) for at in range(len(videos))])
 

@@ -42,7 +42,7 @@ class Claims:
     rule: Rule
     videos: list[int]
     values: list[float]
-    keys: list[float]
+    keys: "array[float]"
     choices: list[Choice]
     sizes: list[int]
     ranks: "array[int]"
@@ -53,6 +53,30 @@ class Claims:
     def at(self, video: int) -> int | None:
         """Return the place in the lists of the rule's claim on a video, or None."""
         return self.ranks[video] - 1 if self.ranks[video] else None
+
+
+RUN = 10_000
+"""Values sorted at a time: one long sort would keep all other threads waiting until it is done."""
+
+
+def best_first(values: Sequence[float]) -> list[int]:
+    """Return the places of the greatest values first; of equal ones the earliest."""
+    runs = range(0, len(values), RUN)
+    order: list[int] = []
+    for start in runs:
+        order += sorted(range(start, min(start + RUN, len(values))), key=values.__getitem__, reverse=True)
+    # Runs that are in order already are only merged.
+    return sorted(order, key=values.__getitem__, reverse=True) if len(runs) > 1 else order
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """All that is fresh, best first by one value: the order, what it comes to, and the ranks by video."""
+
+    order: list[int]
+    videos: list[int]
+    values: list[float]
+    ranks: "array[int]"
 
 
 @dataclass(slots=True)
@@ -73,11 +97,13 @@ class Desk:
     stale: list[int] = field(default_factory=list)
     choices: dict[tuple[int | None, bool], list[Choice | None]] = field(default_factory=dict)
     values: dict[tuple[str, timedelta | None], list[float | None]] = field(default_factory=dict)
+    orders: dict[tuple[str, timedelta | None], _Order] = field(default_factory=dict)
+    bars: dict[int, Reason] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        published = [video.published_at.timestamp() for video in self.videos]
-        self.newest = sorted(range(len(published)), key=published.__getitem__, reverse=True)
-        self.open = [v.wish in (None, Wish.LET_GO) and bar(v) is None for v in self.videos]
+        self.newest = best_first([video.published_at.timestamp() for video in self.videos])
+        self.bars = {at: reason for at, video in enumerate(self.videos) if (reason := bar(video)) is not None}
+        self.open = [v.wish in (None, Wish.LET_GO) and at not in self.bars for at, v in enumerate(self.videos)]
         published_now = [v.upstream is Upstream.PUBLISHED for v in self.videos]
         self.fresh = [at for at in self.newest if self.open[at] and published_now[at]]
         self.stale = [at for at in self.newest if self.open[at] and not published_now[at]]
@@ -90,10 +116,12 @@ class Desk:
             return known.__getitem__
         bitrates = self.world.bitrates
 
+        videos, height, smallest = self.videos, rule.max_height, rule.smallest
+
         def found(at: int) -> Choice | None:
             made = known[at]
             if made is _UNASKED:
-                made = known[at] = choice(self.videos[at], rule.max_height, bitrates, smallest=rule.smallest)
+                made = known[at] = choice(videos[at], height, bitrates, smallest=smallest)
             return made
 
         return found
@@ -108,10 +136,12 @@ class Desk:
         if asked in self.whole:
             return cast(Callable[[int], float], known.__getitem__)
 
+        videos, now = self.videos, self.now
+
         def found(at: int) -> float:
             made = known[at]
             if made is None:
-                made = known[at] = safe_value(ranking, rule, self.videos[at], self.now)
+                made = known[at] = ranking(rule, videos[at], now)
             return made
 
         return found
@@ -151,6 +181,8 @@ class _Draft:
     beyond: set[int] = field(default_factory=set)
     mass: float = 0.0
     total: int = 0
+    all_fresh: bool = False
+    """Nothing but what is fresh, in that order."""
 
 
 def claims(desk: Desk, rule: Rule) -> Claims:
@@ -158,24 +190,35 @@ def claims(desk: Desk, rule: Rule) -> Claims:
     draft = _gathered(desk, rule)
     mean = draft.mass / draft.total if draft.total else 0.0
     scale = rule.weight / mean if mean > 0 else rule.weight
-    order = sorted(range(len(draft.videos)), key=draft.values.__getitem__, reverse=True)
-    videos = [draft.videos[n] for n in order]
-    values = [draft.values[n] for n in order]
-    choices = [draft.choices[n] for n in order]
-    ranks = array("l", bytes(array("l").itemsize * len(desk.videos)))
-    for place, video in enumerate(videos, 1):
-        ranks[video] = place
+    ranked = _ranked(desk, rule, draft)
+    choices = list(map(draft.choices.__getitem__, ranked.order))
     return Claims(
         rule=rule,
-        videos=videos,
-        values=values,
-        keys=[value * scale for value in values],
+        videos=ranked.videos,
+        values=ranked.values,
+        keys=array("d", [value * scale for value in ranked.values]),
         choices=choices,
-        sizes=[int(wanted.size) for wanted in choices],
-        ranks=ranks,
+        sizes=[wanted.size for wanted in choices],
+        ranks=ranked.ranks,
         sits=frozenset(draft.sits),
         beyond=frozenset(draft.beyond),
     )
+
+
+def _ranked(desk: Desk, rule: Rule, draft: _Draft) -> _Order:
+    asked = (str(rule.kind), rule.half_life)
+    whole = draft.all_fresh and len(draft.videos) == len(desk.fresh)
+    if whole and asked in desk.orders:
+        return desk.orders[asked]
+    order = best_first(draft.values)
+    videos = list(map(draft.videos.__getitem__, order))
+    ranks = array("l", bytes(array("l").itemsize * len(desk.videos)))
+    for place, video in enumerate(videos, 1):
+        ranks[video] = place
+    made = _Order(order, videos, list(map(draft.values.__getitem__, order)), ranks)
+    if whole and rule.kind in BUILT_IN:
+        desk.orders[asked] = made
+    return made
 
 
 def _gathered(desk: Desk, rule: Rule) -> _Draft:
@@ -218,14 +261,17 @@ def _add_all(draft: _Draft, desk: Desk, rule: Rule) -> None:
     """Add the claims of a rule that asks nothing: there may be very many."""
     choices, values = list(map(desk.chooser(rule), desk.fresh)), list(map(desk.valuer(rule), desk.fresh))
     desk.whole |= {(rule.max_height, rule.smallest), (str(rule.kind), rule.half_life)}
-    draft.videos = [at for at, wanted in zip(desk.fresh, choices, strict=True) if wanted is not None]
-    draft.values = [value for value, wanted in zip(values, choices, strict=True) if wanted is not None]
+    draft.videos, draft.values, draft.all_fresh = list(desk.fresh), values, True
     draft.choices = [wanted for wanted in choices if wanted is not None]
-    sizes = [int(wanted.size) for wanted in draft.choices]
+    if len(draft.choices) < len(choices):
+        draft.videos = [at for at, wanted in zip(desk.fresh, choices, strict=True) if wanted is not None]
+        draft.values = [value for value, wanted in zip(values, choices, strict=True) if wanted is not None]
+    sizes = [wanted.size for wanted in draft.choices]
     draft.mass, draft.total = sum(map(mul, draft.values, sizes)), sum(sizes)
 
 
 def _add(draft: _Draft, at: int, value: float, wanted: Choice) -> None:
+    draft.all_fresh = False
     draft.videos.append(at)
     draft.values.append(value)
     draft.choices.append(wanted)

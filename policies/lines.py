@@ -3,6 +3,7 @@
 This module writes them. It decides nothing: ``fit`` did.
 """
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,8 +13,9 @@ from appliance.domain.pin import Wish
 from appliance.domain.plan import Candidate, Decision, Reason, ReasonCode, RuleKind, Verdict
 from policies.changes import remedy
 from policies.claims import LAST_N, Claims, Desk, home, refusal_of
-from policies.fit import HELD_BONUS, Claimed, Fit, Room
+from policies.fit import HELD_BONUS, Fit
 from policies.protect import Protection, rfc3339
+from policies.room import Claimed, Room
 from policies.sizes import Choice, as_held
 
 REFUSALS = 3
@@ -37,7 +39,7 @@ class Findings:
     also: dict[tuple[int, int], Reason]
     over: list[bool]
     """By rule, whether protection makes it pass its budget; last whether the disk is passed."""
-    unmet: dict[int, list[int]] = field(default_factory=dict)
+    unmet: dict[int, "array[int]"] = field(default_factory=dict)
     """By rule, the bytes of its claims up to each that have no place."""
 
 
@@ -174,9 +176,12 @@ def _why_not(found: Findings, at: int, video: Candidate) -> tuple[tuple[Reason, 
     if at in found.hand_refusals:
         trouble = found.hand_refusals[at]
         return (Reason(ReasonCode.HAND_PIN), trouble), _remedy(trouble)
-    claimed = sorted(
-        (-mine.keys[mine.ranks[at] - 1], number) for number, mine in enumerate(found.every) if mine.ranks[at]
-    )
+    claimed = []
+    for number, mine in enumerate(found.every):
+        rank = mine.ranks[at]
+        if rank:
+            claimed.append((-mine.keys[rank - 1], number))
+    claimed.sort()
     troubles = [_trouble(found, at, video, number) for _, number in claimed[:REFUSALS]]
     for mine in found.every:
         if len(troubles) >= REFUSALS:
@@ -231,12 +236,13 @@ def _trouble(found: Findings, at: int, video: Candidate, number: int) -> Reason:
         case None if room.data is not None and size > max(0, room.data):
             return _no_data(found, size)
     budget = room.purses[number].budget
-    facts: Facts = {"rule": rule.name, "bytes": size, "more": _more(found, number, place)}
+    if code is ReasonCode.TOO_LARGE and budget is not None and size > budget:
+        return Reason(code, {"rule": rule.name, "bytes": size, "more": size - budget, "budget": budget})
+    more, rank, of = _more(found, number, place), place + 1, len(mine.videos)
+    facts: Facts = {"rule": rule.name, "bytes": size, "more": more, "rank": rank, "of": of}
     if budget is not None:
         facts["budget"] = budget
-    if code is ReasonCode.TOO_LARGE and budget is not None and size > budget:
-        return Reason(code, {**facts, "more": size - budget})
-    return Reason(ReasonCode.OUTRANKED, {**facts, "rank": place + 1, "of": len(mine.videos)})
+    return Reason(ReasonCode.OUTRANKED, facts)
 
 
 def _more(found: Findings, number: int, place: int) -> int:
@@ -244,7 +250,7 @@ def _more(found: Findings, number: int, place: int) -> int:
     mine, room = found.every[number], found.fit.room
     if number not in found.unmet:
         sizes = (0 if at in room.taken else size for at, size in zip(mine.videos, mine.sizes, strict=True))
-        found.unmet[number] = list(accumulate(sizes))
+        found.unmet[number] = array("q", accumulate(sizes))
     spent, limit = room.purses[number].used, room.purses[number].newcomers
     unmet = found.unmet[number][place]
     return unmet if limit is None else max(0, spent + unmet - limit)

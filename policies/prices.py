@@ -57,7 +57,8 @@ class Prices:
 class _Bid:
     key: float
     size: int
-    shelves: tuple[Shelf, ...]
+    way: int
+    """The place of what it takes from among the ways there are."""
 
 
 def prices(videos: Sequence[Candidate], every: Sequence[Claims], limits: dict[Shelf, int], room: int) -> Prices:
@@ -65,13 +66,14 @@ def prices(videos: Sequence[Candidate], every: Sequence[Claims], limits: dict[Sh
     if not _contested(len(videos), every):
         return Prices()
     stride = max(1, sum(len(mine.videos) for mine in every) // SAMPLE)
-    bids = _bids(videos, every, range(0, len(videos), stride), limits)
+    ways: list[tuple[Shelf, ...]] = []
+    bids = _bids(videos, every, range(0, len(videos), stride), limits, ways)
     total = sum(bid.size for row in bids for bid in row)
     whole = sum(sum(mine.sizes) for mine in every)
     share = total / whole if whole else 0.0
     budgets: dict[Shelf, float] = {shelf: limit * share for shelf, limit in limits.items()}
     budgets[LIBRARY] = max(0, room) * share
-    best, rounds = _searched(bids, budgets)
+    best, rounds = _searched(bids, ways, budgets)
     return Prices({shelf: price for shelf, price in best.items() if shelf != LIBRARY}, rounds)
 
 
@@ -89,9 +91,14 @@ def _contested(count: int, every: Sequence[Claims]) -> bool:
 
 
 def _bids(
-    videos: Sequence[Candidate], every: Sequence[Claims], sample: Sequence[int], limits: dict[Shelf, int]
+    videos: Sequence[Candidate],
+    every: Sequence[Claims],
+    sample: Sequence[int],
+    limits: dict[Shelf, int],
+    ways: list[tuple[Shelf, ...]],
 ) -> list[list[_Bid]]:
-    found = []
+    """Return what rules would take each video for; ``ways`` gets the budgets that the bids take from."""
+    found, known = [], dict[tuple[Shelf, ...], int]()
     for at in sample:
         row = []
         for number, mine in enumerate(every):
@@ -101,32 +108,36 @@ def _bids(
             shelves: tuple[Shelf, ...] = ((number, None),)
             if mine.rule.channel_budget is not None:
                 shelves = (*shelves, (number, home(mine.rule, videos[at])))
-            row.append(_Bid(mine.keys[place], mine.sizes[place], (*filter(limits.__contains__, shelves), LIBRARY)))
+            way = known.setdefault((*filter(limits.__contains__, shelves), LIBRARY), len(known))
+            row.append(_Bid(mine.keys[place], mine.sizes[place], way))
         if row:
             found.append(row)
+    ways.extend(known)
     return found
 
 
 def _searched(
-    bids: list[list[_Bid]], budgets: dict[Shelf, float]
+    bids: list[list[_Bid]], ways: list[tuple[Shelf, ...]], budgets: dict[Shelf, float]
 ) -> tuple[dict[Shelf, float], tuple[dict[Shelf, float], ...]]:
     """Return the prices with the least dual value of those tried, and the last ``SWINGS`` tried."""
     swings: list[dict[Shelf, float]] = []
     every = [bid for row in bids for bid in row]
     usual = sum(bid.key * bid.size for bid in every) / max(1, sum(bid.size for bid in every))
-    price = {shelf: max(_LEAST, _START * usual, _alone(bids, shelf, budget)) for shelf, budget in budgets.items()}
+    rows = [[(bid.key, bid.size, bid.way) for bid in row] for row in bids]
+    price = {
+        shelf: max(_LEAST, _START * usual, _alone(bids, {n for n, way in enumerate(ways) if shelf in way}, budget))
+        for shelf, budget in budgets.items()
+    }
     best, least, step = dict(price), math.inf, _STEP
     for turn in range(ROUNDS):
         if turn >= ROUNDS - SWINGS:
             swings.append(dict(price))
+        gained, taken = _chosen(rows, [sum(price[shelf] for shelf in way) for way in ways])
+        dual = gained + sum(price[shelf] * budget for shelf, budget in budgets.items())
         asked = dict.fromkeys(budgets, 0)
-        dual = sum(price[shelf] * budget for shelf, budget in budgets.items())
-        for row in bids:
-            gain, size, shelves = _choice(row, price)
-            if gain > 0.0:
-                dual += gain
-                for shelf in shelves:
-                    asked[shelf] += size
+        for way, size in zip(ways, taken, strict=True):
+            for shelf in way:
+                asked[shelf] += size
         if dual < least:
             best, least = dict(price), dual
         for shelf, budget in budgets.items():
@@ -136,32 +147,27 @@ def _searched(
     return best, tuple(swings)
 
 
-def _choice(row: list[_Bid], price: dict[Shelf, float]) -> tuple[float, int, tuple[Shelf, ...]]:
-    """Return where a video is best kept at these prices: what is gained, its size there and what it takes from."""
-    gain, size, shelves = 0.0, 0, ()
-    found: tuple[Shelf, ...] = shelves
-    for bid in row:
-        net = bid.key
-        for shelf in bid.shelves:
-            net -= price[shelf]
-        if net * bid.size > gain:
-            gain, size, found = net * bid.size, bid.size, bid.shelves
-    return gain, size, found
+def _chosen(rows: list[list[tuple[float, int, int]]], costs: list[float]) -> tuple[float, list[int]]:
+    """Return what is gained where each video is kept the best way at these costs, and the bytes each way takes."""
+    taken, gained = [0] * len(costs), 0.0
+    for row in rows:
+        gain, bytes_taken, by = 0.0, 0, 0
+        for key, size, way in row:
+            net = (key - costs[way]) * size
+            if net > gain:
+                gain, bytes_taken, by = net, size, way
+        gained += gain
+        taken[by] += bytes_taken
+    return gained, taken
 
 
-def _alone(bids: list[list[_Bid]], shelf: Shelf, budget: float) -> float:
-    """Return the price at which a budget would be filled if all others were free and not wanted."""
-    wanted = sorted(
-        (max((bid.key, bid.size) for bid in row if shelf in bid.shelves) for row in bids if _on(row, shelf)),
-        reverse=True,
-    )
+def _alone(bids: list[list[_Bid]], ways: set[int], budget: float) -> float:
+    """Return the price at which a budget, taken from these ways, would be full if others were free and not wanted."""
+    rows = ([(bid.key, bid.size) for bid in row if bid.way in ways] for row in bids)
+    wanted = sorted((max(row) for row in rows if row), reverse=True)
     used = 0
     for key, size in wanted:
         used += size
         if used > budget:
             return key
     return 0.0
-
-
-def _on(row: list[_Bid], shelf: Shelf) -> bool:
-    return any(shelf in bid.shelves for bid in row)

@@ -5,8 +5,6 @@ the best within the height asked for, or the smallest that has picture, and the 
 rendition of its own. Smallest is by bytes where all sizes are known, else by height.
 """
 
-from collections.abc import Iterable
-
 from appliance.domain.video import Rendition, RenditionKind
 
 HAND_PIN_HEIGHT = 1080
@@ -21,25 +19,49 @@ def chosen(
     ``web_videos`` asks for plain MP4 besides HLS; ``smallest`` for the smallest picture within ``max_height``, not
     the best.
     """
-    hls = _pick((r for r in renditions if r.kind is RenditionKind.HLS), max_height, smallest=smallest)
+    hls = _pick(renditions, RenditionKind.HLS, max_height, smallest=smallest)
     if hls and not web_videos:
         return hls
-    return hls + _pick((r for r in renditions if r.kind is RenditionKind.WEB), max_height, smallest=smallest)
+    return hls + _pick(renditions, RenditionKind.WEB, max_height, smallest=smallest)
 
 
-def _pick(renditions: Iterable[Rendition], max_height: int | None, *, smallest: bool) -> tuple[Rendition, ...]:
+def _pick(
+    renditions: tuple[Rendition, ...], kind: RenditionKind, max_height: int | None, *, smallest: bool
+) -> tuple[Rendition, ...]:
     """Return one picture and the sound it needs; the sound alone where a video has no picture at all."""
-    every = tuple(renditions)
-    pictures = [r for r in every if r.has_video]
-    sounds = [r for r in every if r.has_audio and not r.has_video]
-    sound = (min if smallest else max)(sounds, key=lambda r: (r.size, r.name), default=None)
-    if not pictures:
-        return (sound,) if sound is not None else ()
-    within = [r for r in pictures if max_height is None or r.height <= max_height]
+    within: list[Rendition] = []
+    sounds: list[Rendition] = []
+    pictures = False
+    for r in renditions:
+        if r.kind is not kind:
+            continue
+        if r.has_video:
+            pictures = True
+            if max_height is None or r.height <= max_height:
+                within.append(r)
+        elif r.has_audio:
+            sounds.append(r)
+    sound = (min if smallest else max)(sounds, key=_size) if sounds else None
     if not within:
-        return ()
-    best = _smallest(within, sound) if smallest else max(within, key=lambda r: (r.height, r.fps, r.size, r.name))
-    return (best,) if best.has_audio or sound is None else (best, sound)
+        return (sound,) if sound is not None and not pictures else ()
+    best = _smallest(within, sound) if smallest else _best(within)
+    return (best,) if sound is None or best.has_audio else (best, sound)
+
+
+def _best(pictures: list[Rendition]) -> Rendition:
+    best = pictures[0]
+    for r in pictures:
+        if r.height > best.height or (r.height == best.height and _quality(r) > _quality(best)):
+            best = r
+    return best
+
+
+def _size(rendition: Rendition) -> tuple[int, str]:
+    return rendition.size, rendition.name
+
+
+def _quality(rendition: Rendition) -> tuple[int, int, int, str]:
+    return rendition.height, rendition.fps, rendition.size, rendition.name
 
 
 def _smallest(pictures: list[Rendition], sound: Rendition | None) -> Rendition:

@@ -56,6 +56,8 @@ def choice(video: Candidate, max_height: int | None, bitrates: Bitrates, *, smal
     wanted = chosen(video.renditions, max_height, web_videos=video.web_videos, smallest=smallest)
     if not wanted:
         return None
+    if len(wanted) == 1 and (only := wanted[0]).size > 0:
+        return Choice((only.name,), only.size)
     names = tuple(r.name for r in wanted)
     known = sum(r.size if r.size > 0 else _guess(video, r, bitrates) for r in wanted)
     return Choice(names, ByteCount(known), estimated=any(r.size <= 0 for r in wanted))

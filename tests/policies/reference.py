@@ -15,7 +15,7 @@ from appliance.domain.plan import Observation, Plan, Rule, RuleKind, Verdict, Wo
 from appliance.domain.units import ByteCount, ChannelId, RuleId
 from policies import plan
 from policies.claims import Claims, Desk, claims, home
-from policies.fit import capacity
+from policies.room import capacity
 from policies.rules import in_force
 from policies.worth import BUILT_IN
 from tests.policies.worlds import MB, NOW, candidate, rendition, world
