@@ -116,3 +116,27 @@ def test_greedy_peers_get_the_limit_and_a_screen_in_the_house_loses_nothing(hous
         print(json.dumps({"beside_full": beside_full}))
         assert beside_full >= 0.9 * full
         assert {how: 0.90 <= share <= 1.02 for how, share in shares.items()} == {"paced": True, "full": True}, shares
+
+
+def test_upload_backs_off_while_a_screen_in_the_house_plays_and_returns_gently(house: House, tmp_path: Path) -> None:
+    house.box.ask("PUT", "/api/v1/bandwidth", {"upload": LIMIT})
+    with greedy_peers(house, tmp_path) as handles:
+        house.box.wait(lambda: all(h.status().total_payload_download for h in handles), "giving to all four", 30)
+        alone = _share(handles, 6)
+        player = house.begin_player(14, PACE)
+        time.sleep(5)
+        beside = _share(handles, 8)
+        assert rate_of(player) >= 0.9 * PACE
+        rest = [_share(handles, 3) for _ in range(15)]
+        print(json.dumps({"alone": alone, "beside": beside, "rest": rest}))
+    assert alone > 0.85
+    assert 0.35 < beside < 0.65, "half of it is left to the house"
+    assert max(rest[-6:]) > 0.85, "it is all back"
+    assert any(0.55 < share < 0.85 for share in rest), "not in one step"
+
+
+def _share(handles: list[lt.torrent_handle], seconds: float) -> float:
+    """Return what the peers got of the limit over some seconds."""
+    before, begun = from_the_box(handles), time.monotonic()
+    time.sleep(seconds)
+    return (from_the_box(handles) - before) / (time.monotonic() - begun) / LIMIT
