@@ -39,6 +39,7 @@ __all__ = [
     "SettingsBook",
     "Source",
     "Spending",
+    "YieldsNow",
 ]
 
 
@@ -89,6 +90,10 @@ class Planning(Protocol):
         """Return what these rules would come to, changing nothing."""
         ...
 
+    async def kinds(self) -> frozenset[str]:
+        """Return the names of all kinds that a rule may have, those of other packages too."""
+        ...
+
 
 class Keeping(Protocol):
     def wake(self) -> None: ...
@@ -131,6 +136,17 @@ class Rates:
 
 
 @dataclass(frozen=True, slots=True)
+class YieldsNow:
+    """How far the house holds its upload back for the household. ``why``: ``wait``, ``player``, ``listening`` for the
+    few seconds in which it learns what packets take at rest, or empty. ``cap`` in bytes/s, None: not at all. ``wait``
+    in seconds that packets wait in the router over their quiet value, as last felt, None: unknown."""
+
+    why: str = ""
+    cap: BytesPerSecond | None = None
+    wait: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Ration:
     """What may cross the uplink and what did: all that the bandwidth page shows. ``hours``: bytes up and down."""
 
@@ -139,6 +155,7 @@ class Ration:
     used: Used
     hours: Mapping[datetime, tuple[int, int]]
     now: datetime
+    yielding: YieldsNow = YieldsNow()
 
 
 class Spending(Protocol):

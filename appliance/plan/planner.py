@@ -5,7 +5,7 @@ This module wakes, gathers, asks and writes down.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -15,10 +15,13 @@ from appliance.domain.plan import Disk, Plan, Rule
 from appliance.domain.traffic import Quota
 from appliance.errors import SeedkeepError
 from appliance.plan import census
+from appliance.plan.kinds import every as every_kind
+from appliance.plan.stillness import stillness
 from appliance.store import channels, decisions, rules, saved
 from appliance.store.engine import Store, Touched
 from appliance.store.leases import Leases
 from policies.presets import default_rules
+from policies.worth import Ranking
 
 _log = logging.getLogger(__name__)
 
@@ -49,9 +52,15 @@ class Planner:
         clock: Clock,
         options: PlannerOptions,
         quota: Callable[[], Quota | None] = lambda: None,
+        offered: Callable[[], Mapping[str, Ranking]] = every_kind,
     ) -> None:
-        """``quota`` says what may still be taken from the internet; ``wake`` when that changed much."""
+        """``quota`` says what may still be taken from the internet; ``wake`` when that changed much.
+
+        ``offered`` finds the rule kinds, those of other packages too; it is asked once, in a thread.
+        """
         self._quota = quota
+        self._offered, self._kinds = offered, asyncio.Lock()
+        self._known: Mapping[str, Ranking] | None = None
         self._store, self._leases, self._disk, self._clock, self._options = store, leases, disk, clock, options
         self._wake = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
@@ -96,24 +105,36 @@ class Planner:
         """Plan now, put the plan in force, and return it. Raises LibraryMissing, DiskError."""
         async with self._one_at_a_time:
             await self._give_default_rules()
-            plan = await self.preview(await self._store.read(rules.every))
-            await self._store.write(decisions.put_plan, plan, self._clock.now())
+            with stillness():
+                plan = await self.preview(await self._store.read(rules.every))
+                await self._store.write(decisions.put_plan, plan, self._clock.now())
             return plan
+
+    async def kinds(self) -> frozenset[str]:
+        """Return the names of all kinds that a rule may have."""
+        return frozenset(await self._rankings())
+
+    async def _rankings(self) -> Mapping[str, Ranking]:
+        async with self._kinds:
+            if self._known is None:
+                self._known = await asyncio.to_thread(self._offered)
+            return self._known
 
     async def preview(self, chosen: tuple[Rule, ...]) -> Plan:
         """Return what these rules would come to now, changing nothing. Raises LibraryMissing, DiskError."""
-        disk = await self._disk()
-        world = await census.take(
-            self._store,
-            self._leases,
-            disk,
-            self._clock,
-            web_videos=self._options.web_videos,
-            protect_after=self._options.protect_after,
-        )
-        if (quota := self._quota()) is not None:
-            world = replace(world, download_left=quota.left, download_reset=quota.reset)
-        return await asyncio.to_thread(policies.plan, world, chosen, self._clock.now())
+        disk, rankings = await self._disk(), await self._rankings()
+        with stillness():
+            world = await census.take(
+                self._store,
+                self._leases,
+                disk,
+                self._clock,
+                web_videos=self._options.web_videos,
+                protect_after=self._options.protect_after,
+            )
+            if (quota := self._quota()) is not None:
+                world = replace(world, download_left=quota.left, download_reset=quota.reset)
+            return await asyncio.to_thread(policies.plan, world, chosen, self._clock.now(), rankings)
 
     async def _give_default_rules(self) -> None:
         """From the first channel on a default rule is in force; once deleted it does not come back."""

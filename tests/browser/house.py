@@ -16,7 +16,7 @@ from appliance.domain.catalogue import OriginToday
 from appliance.domain.channel import Portrait
 from appliance.domain.export import Export, ExportState
 from appliance.domain.pin import Pin, PinState
-from appliance.domain.plan import Disk, Plan, Rule
+from appliance.domain.plan import Disk, Plan, Rule, RuleKind
 from appliance.domain.shelf import NotPlayable, Playable, PlayableCaption, PlayableFile, PlayableRendition, Reader
 from appliance.domain.traffic import Budget
 from appliance.domain.units import ByteCount, BytesPerSecond, ChannelId, RenditionName, VideoId
@@ -33,7 +33,7 @@ from tests.browser.sample import Amount, Made, fill
 from tests.media.shelf import served
 from web.access.gate import Gate
 from web.app import create_app
-from web.services import Activity, Health, Option, Rates, Ration, Services, Source
+from web.services import Activity, Health, Option, Rates, Ration, Services, Source, YieldsNow
 
 CODE = "grow-seven-quiet-oaks"
 PASSWORD = "a long enough password"
@@ -82,6 +82,9 @@ class Planning:
     async def preview(self, rules: tuple[Rule, ...]) -> Plan:
         return planned(self.made.world, rules, datetime.now(UTC))
 
+    async def kinds(self) -> frozenset[str]:
+        return frozenset(RuleKind)
+
 
 class Keeping:
     def __init__(self, made: Made) -> None:
@@ -100,6 +103,8 @@ class Spending:
     def __init__(self, made: Made, amount: Amount, book: "Book") -> None:
         self._pins, self._amount, self._beat, self._book = made.fetching, amount, 0, book
         self._quiet_until: datetime | None = None
+        watched = YieldsNow("player", BytesPerSecond(480_000), 0.004)
+        self.yielding = watched if amount is Amount.MUCH else YieldsNow()
 
     def rates(self) -> Rates:
         self._beat += 1
@@ -135,7 +140,7 @@ class Spending:
             for at in (hour - timedelta(hours=n),)
         }
         used = {span: _sum(hours, schedule.period(span, now).start) for span in Span}
-        return Ration(schedule, in_force(schedule, used, self._quiet_until, now), used, hours, now)
+        return Ration(schedule, in_force(schedule, used, self._quiet_until, now), used, hours, now, self.yielding)
 
     async def be_quiet(self, length: timedelta) -> None:
         self._quiet_until = datetime.now(UTC) + length

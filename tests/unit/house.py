@@ -44,7 +44,7 @@ from appliance.store import channels, decisions, ledger, pins, rules, videos
 from appliance.store.engine import Store
 from appliance.store.leases import Leases
 from web.app import Web, create_app
-from web.services import Activity, Health, Option, Rates, Ration, Services, Source
+from web.services import Activity, Health, Option, Rates, Ration, Services, Source, YieldsNow
 
 CODE = "plum-otter-cloud"
 PASSWORD = "correct horse battery"
@@ -167,6 +167,9 @@ class StandInPlanning:
         uses = tuple(RuleUse(rule.id, rule.budget, ByteCount(0), 0) for rule in wanted)
         return Plan(found, uses, ByteCount(0), ByteCount(0), ByteCount(0))
 
+    async def kinds(self) -> frozenset[str]:
+        return frozenset(RuleKind) | {"longest"}
+
 
 class StandInKeeping:
     def wake(self) -> None: ...
@@ -185,6 +188,7 @@ class StandInSpending:
     clock: Clock | None = None
     book: "StandInBook | None" = None
     quiet_until: datetime | None = None
+    yielding: YieldsNow = YieldsNow()
 
     def rates(self) -> Rates:
         def rate(n: int) -> BytesPerSecond:
@@ -209,7 +213,7 @@ class StandInSpending:
         now, schedule = self.clock.now(), schedule_of(self.book.current, UTC)
         hours = {now - timedelta(hours=n): (10_000_000, 50_000_000) for n in range(24 * 20)}
         used = {Span.DAY: (10**9, 2 * 10**9), Span.MONTH: (8 * 10**9, 40 * 10**9)}
-        return Ration(schedule, in_force(schedule, used, self.quiet_until, now), used, hours, now)
+        return Ration(schedule, in_force(schedule, used, self.quiet_until, now), used, hours, now, self.yielding)
 
     async def be_quiet(self, length: timedelta) -> None:
         assert self.clock is not None

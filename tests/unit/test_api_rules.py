@@ -346,3 +346,16 @@ async def test_an_origin_that_fails_for_long_is_told_with_what_is_held_of_it(hou
     assert [(c.id, c.title, c.videos) for c in found.channels] == [(channel, "Films", 4)]
     await house.store.write(origins.put, now, (OriginToday(HOST, 3, ByteCount(0), 0, None, now),))
     assert await house.store.read(origins.silent, now) == ()
+
+
+async def test_a_kind_of_another_package_is_taken_by_the_api_and_by_a_file_of_rules(house: House, api: httpx.AsyncClient) -> None:
+    made = await api.post("rules", json={"name": "Long ones", "kind": "longest"})
+    assert made.status_code == 201, made.text
+    ident = made.json()["id"]
+    text = (await api.get("rules/file")).text
+    assert (await api.put("rules", json={"file": text})).status_code == 200
+    assert (await api.patch(f"rules/{ident}", json={"weight": 2.0})).json()["kind"] == "longest"
+    refused = await api.post("rules", json={"name": "Odd ones", "kind": "oddest"})
+    assert (refused.status_code, refused.json()["field"]) == (400, "kind")
+    await house.store.promise(rules.put, Rule(RuleId("lost"), "Lost", "of_a_package_gone"))
+    assert (await api.patch("rules/lost", json={"paused": True})).status_code == 200

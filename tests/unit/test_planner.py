@@ -1,14 +1,17 @@
 """The planner over a real store: it plans at each change, writes decisions down, and gives the first rule once."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import gc
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from appliance.domain.channel import ChannelAddress, ChannelInfo, ChannelKind
 from appliance.domain.pin import Wish
-from appliance.domain.plan import Disk, ReasonCode, Rule, RuleKind, Verdict
+from appliance.domain.plan import Candidate, Disk, ReasonCode, Rule, RuleKind, Verdict
 from appliance.domain.units import ByteCount, Origin, RenditionName, RuleId, VideoId, video_id
 from appliance.domain.video import Rendition, RenditionKind, Upstream, VideoDetail, VideoSummary
 from appliance.errors import LibraryMissing
@@ -16,6 +19,7 @@ from appliance.plan.planner import Planner, PlannerOptions
 from appliance.store import channels, decisions, rules, videos
 from appliance.store.engine import Store
 from appliance.store.leases import Leases
+from policies.worth import BUILT_IN, Ranking
 from tests.world.scripted import QuickClock
 
 HOST = Origin("tube.example.org")
@@ -53,6 +57,10 @@ class Scene:
         self.leases = Leases(self.clock)
         self.free, self.away = 10 * GB, False
         self.planner = Planner(store, self.leases, self._disk, self.clock, PlannerOptions())
+
+    def again(self, offered: Callable[[], Mapping[str, Ranking]]) -> Planner:
+        """Return another planner of the same world, which knows these kinds."""
+        return Planner(self.store, self.leases, self._disk, self.clock, PlannerOptions(), offered=offered)
 
     async def _disk(self) -> Disk:
         if self.away:
@@ -159,3 +167,37 @@ async def test_a_preview_changes_nothing(tmp_path: Path) -> None:
         plan = await scene.planner.preview((Rule(RuleId("all"), "All", RuleKind.EVERYTHING),))
         assert sum(d.verdict is Verdict.PIN for d in plan.decisions) == 6
         assert await scene.store.read(decisions.every) == before
+
+
+async def test_a_rule_of_a_kind_from_another_package_is_planned_by_it(tmp_path: Path) -> None:
+    on_the_loop = []
+
+    def offered() -> Mapping[str, Ranking]:
+        on_the_loop.append(threading.current_thread() is threading.main_thread())
+        return {**BUILT_IN, "least_viewed": lambda _, video, __: 1.0 / (1 + video.views)}
+
+    async with a_scene(tmp_path) as scene:
+        planner = scene.again(offered)
+        made = await scene.channel(3)
+        plan = await planner.preview((Rule(RuleId("x"), "Overlooked", "least_viewed"),))
+        assert [d.video for d in plan.decisions] == made
+        assert await planner.kinds() == {*BUILT_IN, "least_viewed"}
+    assert on_the_loop == [False]
+
+
+async def test_no_garbage_is_looked_for_while_a_plan_is_made_and_it_is_afterwards(tmp_path: Path) -> None:
+    seen: list[tuple[bool, float]] = []
+
+    def spy(_: Rule, __: Candidate, ___: datetime) -> float:
+        seen.append((gc.isenabled(), sys.getswitchinterval()))
+        return 1.0
+
+    before = sys.getswitchinterval()
+    async with a_scene(tmp_path) as scene:
+        planner = scene.again(lambda: {**BUILT_IN, "spy": spy})
+        await scene.channel(2)
+        await planner.preview((Rule(RuleId("x"), "Spy", "spy"),))
+    assert [looking for looking, _ in seen] == [False, False]
+    assert all(turn < before for _, turn in seen)
+    assert gc.isenabled()
+    assert sys.getswitchinterval() == before

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import secrets
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -168,8 +169,8 @@ def _filters_body(filters: Filters) -> FiltersBody:
     return FiltersBody(**{**plain, "include": list(filters.include), "exclude": list(filters.exclude)})
 
 
-def rule_of(data: NewRule, ident: str) -> Rule:
-    """Return the rule that a body describes, checked. Raises BadInput with the field named."""
+def rule_of(data: NewRule, ident: str, kinds: Collection[str]) -> Rule:
+    """Return the rule that a body describes, checked; of one of these ``kinds``. Raises BadInput, the field named."""
     plain: dict[str, Any] = {name: getattr(data, name) for name in NewRule.__struct_fields__}
     for name in _SPANS:
         plain[name] = _span(name, plain[name])
@@ -184,7 +185,7 @@ def rule_of(data: NewRule, ident: str) -> Rule:
             "filters": _filters(data.filters),
         }
     )
-    check(made)
+    check(made, kinds)
     return made
 
 
@@ -215,23 +216,25 @@ def new_id(name: str) -> str:
     return f"{words or 'rule'}-{secrets.token_hex(3)}"
 
 
-def _changed(rule: Rule, change: RuleChange) -> Rule:
+def _changed(rule: Rule, change: RuleChange, kinds: Collection[str]) -> Rule:
     present = body(rule)
     named = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not UNSET}
     if isinstance(change.filters, FiltersChange):
         inner = {n: v for n, v in msgspec.structs.asdict(change.filters).items() if v is not UNSET}
         named["filters"] = msgspec.structs.replace(present.filters, **inner)
-    return rule_of(msgspec.structs.replace(present, **named), rule.id)
+    # A rule whose kind was lost with its package can still be changed.
+    return rule_of(msgspec.structs.replace(present, **named), rule.id, {*kinds, rule.kind})
 
 
 async def all_of(services: Services, data: Rules) -> tuple[Rule, ...]:
     """Return the rules that a body describes, each checked. Raises BadInput with the field named."""
     if (data.rules is None) == (data.file is None):
         raise BadInput("Give either rules or file.", field="rules" if data.file is None else "file")
+    kinds = await services.planning.kinds()
     if data.file is not None:
-        made = rulebook.read(data.file)
+        made = rulebook.read(data.file, kinds)
     else:
-        made = tuple(_numbered(one, at) for at, one in enumerate(data.rules or ()))
+        made = tuple(_numbered(one, at, kinds) for at, one in enumerate(data.rules or ()))
     if len(made) > MOST_RULES:
         raise BadInput(f"There can be at most {MOST_RULES} rules.", field="rules")
     if odd := next((rule.id for rule in made if rule.id in _PLACES or not _IDENT.fullmatch(rule.id)), None):
@@ -243,9 +246,9 @@ async def all_of(services: Services, data: Rules) -> tuple[Rule, ...]:
     return made
 
 
-def _numbered(data: NewRule, at: int) -> Rule:
+def _numbered(data: NewRule, at: int, kinds: Collection[str]) -> Rule:
     try:
-        return rule_of(data, data.id or new_id(data.name))
+        return rule_of(data, data.id or new_id(data.name), kinds)
     except BadInput as error:
         raise BadInput(error.message, hint=error.hint, code=error.code, field=f"rules[{at}].{error.field}") from error
 
@@ -270,7 +273,7 @@ async def list_rules(request: AnyRequest, limit: Limit = 100, offset: Offset = 0
 async def add_rule(request: AnyRequest, data: JSONBody[NewRule]) -> RuleBody:
     """Add a rule at the end. It is in force at once."""
     services = house(request)
-    made = rule_of(data, new_id(data.name))
+    made = rule_of(data, new_id(data.name), await services.planning.kinds())
     await check_channels(services, (made,))
     if len(await services.store.read(rules.every)) >= MOST_RULES:
         raise BadInput(f"There are {MOST_RULES} rules already.", hint="Delete one that is no longer needed.")
@@ -321,7 +324,7 @@ async def change_rule(request: AnyRequest, ident: Ident, data: JSONBody[RuleChan
     found = await services.store.read(rules.one, RuleId(ident))
     if found is None:
         raise not_found("rule")
-    made = _changed(found, data)
+    made = _changed(found, data, await services.planning.kinds())
     if data.channels is not UNSET:
         await check_channels(services, (made,))
     await services.store.promise(rules.put, made)

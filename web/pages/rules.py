@@ -43,12 +43,13 @@ async def all_rules(request: Asked) -> Response[str]:
 async def new_rule(request: Asked) -> Response[str]:
     """Show an empty form, or that of a preset's first rule (``preset=``, for one ``channel=``)."""
     house = services(request)
-    titles = await named(house)
+    titles, kinds = await named(house), await house.planning.kinds()
     asked = request.query_params
     preset = next((p for p in await asyncio.to_thread(presets) if p.id == asked.get("preset", "")), None)
     if preset is None:
-        return await form_page(request, rule_form.blank(titles))
-    return await form_page(request, rule_form.of_rule(adopted(preset.rules[0], asked.get("channel", ""), ""), titles))
+        return await form_page(request, rule_form.blank(titles, kinds))
+    rule = adopted(preset.rules[0], asked.get("channel", ""), "")
+    return await form_page(request, rule_form.of_rule(rule, titles, kinds))
 
 
 @get("/rules/{ident:str}", include_in_schema=False)
@@ -57,7 +58,7 @@ async def one_rule(request: Asked, ident: Ident) -> Response[str]:
     rule = await house.store.read(store.one, RuleId(ident))
     if rule is None:
         return await missing(request, *GONE)
-    return await form_page(request, rule_form.of_rule(rule, await named(house)))
+    return await form_page(request, rule_form.of_rule(rule, await named(house), await house.planning.kinds()))
 
 
 @post("/rules", include_in_schema=False)
@@ -84,10 +85,15 @@ async def _save(request: Asked, ident: RuleId, *, new: bool) -> Response[str]:
     house, draft = services(request), await draft_of(request)
     rule, wrong = await understood(house, ident, draft)
     if rule is None:
-        return await form_page(request, rule_form.again("" if new else ident, draft, await named(house), wrong), 422)
+        return await form_page(request, await again(house, "" if new else ident, draft, wrong), 422)
     await house.store.promise(store.put, rule)
     house.planning.wake()
     return go(request, "rules", "rule")
+
+
+async def again(house: Services, ident: str, draft: rule_form.Draft, wrong: Mapping[str, str]) -> rule_form.RuleForm:
+    """Return the form as it was sent, with what is wrong."""
+    return rule_form.again(ident, draft, await named(house), wrong, await house.planning.kinds())
 
 
 async def draft_of(request: Asked) -> rule_form.Draft:
@@ -103,7 +109,7 @@ async def understood(house: Services, ident: RuleId, draft: rule_form.Draft) -> 
     rule = rule_form.read(ident, draft, wrong, before)
     if rule is not None:
         try:
-            rule_form.checked(rule, before)
+            rule_form.checked(rule, before, await house.planning.kinds())
         except BadInput as error:
             wrong[error.field] = f"{error.message} {error.hint}".strip()
     return (None if wrong else rule), wrong

@@ -21,6 +21,7 @@ from web import outlook
 from web.pages.rules import (
     GONE,
     adopted,
+    again,
     draft_of,
     form_page,
     named,
@@ -29,7 +30,6 @@ from web.pages.rules import (
     understood,
 )
 from web.pages.show import Asked, fields, go, missing, services, show
-from web.views import rule_form
 
 Ident = Annotated[str, PathParameter(max_length=64)]
 LINES = 50
@@ -62,7 +62,7 @@ async def preview(request: Asked) -> Response[str]:
     known = any(rule.id == ident for rule in every)
     rule, wrong = await understood(house, RuleId(ident if known else _ANEW), draft)
     if rule is None:
-        return await form_page(request, rule_form.again(ident if known else "", draft, await named(house), wrong), 422)
+        return await form_page(request, await again(house, ident if known else "", draft, wrong), 422)
     after = tuple(rule if one.id == ident else one for one in every) if known else (*every, rule)
     skipped = {"csrf", "channels"}
     sent = [(name, value) for name, value in draft.sent.items() if name not in skipped]
@@ -81,7 +81,7 @@ async def preview(request: Asked) -> Response[str]:
 async def edit(request: Asked) -> Response[str]:
     """Show the form as it was before its preview."""
     house, draft = services(request), await draft_of(request)
-    return await form_page(request, rule_form.again(draft.text("id")[:64], draft, await named(house), {}))
+    return await form_page(request, await again(house, draft.text("id")[:64], draft, {}))
 
 
 @get("/rules/{ident:str}/delete", include_in_schema=False)

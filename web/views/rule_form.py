@@ -103,19 +103,19 @@ class RuleForm:
         return self.wrong.get(name, "")
 
 
-def blank(titles: Mapping[ChannelId, str]) -> RuleForm:
+def blank(titles: Mapping[ChannelId, str], known: Collection[str] = BUILT_IN) -> RuleForm:
     """Return the form of a new rule, with sensible values."""
-    return of_rule(_FRESH, titles)
+    return of_rule(_FRESH, titles, known)
 
 
-def of_rule(rule: Rule, titles: Mapping[ChannelId, str]) -> RuleForm:
-    """Return the form of a rule."""
+def of_rule(rule: Rule, titles: Mapping[ChannelId, str], known: Collection[str] = BUILT_IN) -> RuleForm:
+    """Return the form of a rule; ``known`` are the kinds to choose from."""
     shown = {spec.name: _shown(spec, rule) for spec in (*SPECS, _TAGS)}
     nsfw = rule.filters.nsfw
     return RuleForm(
         id=rule.id,
         name=rule.name,
-        kinds=_kinds(rule.kind),
+        kinds=_kinds(rule.kind, known),
         channels=_channels(titles, rule.channels or ()),
         all_channels=rule.channels is None,
         budget_kind="bytes" if rule.budget is not None else "share" if rule.budget_share is not None else "disk",
@@ -126,12 +126,18 @@ def of_rule(rule: Rule, titles: Mapping[ChannelId, str]) -> RuleForm:
     )
 
 
-def again(ident: str, draft: Draft, titles: Mapping[ChannelId, str], wrong: Mapping[str, str]) -> RuleForm:
+def again(
+    ident: str,
+    draft: Draft,
+    titles: Mapping[ChannelId, str],
+    wrong: Mapping[str, str],
+    known: Collection[str] = BUILT_IN,
+) -> RuleForm:
     """Return the form as it was sent, with what is wrong beside its fields."""
     return RuleForm(
         id=ident,
         name=draft.text("name")[:200],
-        kinds=_kinds(draft.text("kind")),
+        kinds=_kinds(draft.text("kind"), known),
         channels=_channels(titles, draft.picked),
         all_channels=draft.text("scope") != "some",
         budget_kind=draft.text("budget_kind") or "disk",
@@ -179,9 +185,9 @@ def _made(ident: RuleId, draft: Draft, values: Mapping[str, Any], picture: str) 
     )
 
 
-def checked(rule: Rule, before: Rule | None = None) -> None:
+def checked(rule: Rule, before: Rule | None = None, known: Collection[str] = BUILT_IN) -> None:
     """Raise BadInput, naming the field, where the rule cannot mean anything; a kind it had may stay."""
-    check(rule, BUILT_IN if before is None else BUILT_IN | {before.kind})
+    check(rule, known if before is None else {*known, before.kind})
 
 
 def _asked(spec: Spec, draft: Draft) -> bool:
@@ -228,11 +234,12 @@ def _inputs(shown: Mapping[str, str], wrong: Mapping[str, str]) -> dict[str, Inp
     }
 
 
-def _kinds(chosen: str) -> tuple[Choice, ...]:
-    known = dict(KINDS)
-    if chosen and chosen not in known and chosen.isidentifier():
-        known[chosen] = (chosen.replace("_", " ").capitalize()[:60], "A kind of another package.")
-    return tuple(Choice(kind, name, kind == chosen, hint) for kind, (name, hint) in known.items())
+def _kinds(chosen: str, known: Collection[str]) -> tuple[Choice, ...]:
+    shown = dict(KINDS)
+    for other in sorted({*known, chosen} - KINDS.keys()):
+        if other.isidentifier():
+            shown[other] = (other.replace("_", " ").capitalize()[:60], "A kind of another package.")
+    return tuple(Choice(kind, name, kind == chosen, hint) for kind, (name, hint) in shown.items())
 
 
 def _channels(titles: Mapping[ChannelId, str], chosen: Collection[str]) -> tuple[Choice, ...]:

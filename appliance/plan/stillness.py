@@ -1,0 +1,40 @@
+"""Large plans beside a lively house: this module keeps the interpreter from stopping everybody for their sake.
+
+A plan of a hundred thousand videos is millions of objects, none of them in a cycle. Looking for cycles among them
+stops every thread for a good part of a second at a time, so nobody looks while a plan is made, nor among what it left
+behind before that was read and dropped. And a thread that computes gives the others their turn ten times as often.
+"""
+
+import asyncio
+import gc
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_TURN = 0.0005
+"""Seconds that the planning thread computes before another that waits has its turn; 0.005 is Python's own."""
+_READ = 60.0
+"""Seconds after which whoever asked for a plan has read it."""
+
+_present = 0
+_turn_before = 0.005
+
+
+@contextmanager
+def stillness() -> Iterator[None]:
+    """Enter on the loop's thread, around all that makes a plan; may be entered again within."""
+    global _present, _turn_before
+    if _present == 0:
+        _turn_before = sys.getswitchinterval()
+        gc.disable()
+        sys.setswitchinterval(min(_TURN, _turn_before))
+    _present += 1
+    try:
+        yield
+    finally:
+        _present -= 1
+        if _present == 0:
+            gc.freeze()
+            gc.enable()
+            sys.setswitchinterval(_turn_before)
+            asyncio.get_running_loop().call_later(_READ, gc.unfreeze)
