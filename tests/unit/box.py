@@ -174,7 +174,7 @@ class Box:
         """Wait until nobody works on anything and no captions or pictures are waited for."""
         async with asyncio.timeout(PATIENCE):
             chores = self.keeper._chores
-            await self.turns(lambda: not (self.keeper._tasks or len(chores.unadorned) or len(chores.unscrubbed)))
+            await self.turns(lambda: not (self.keeper._turns.taken or len(chores.unadorned) or len(chores.unscrubbed)))
             for video in list(self.keeper.opened._doors.keys()):
                 async with self.keeper.opened.door(video):
                     pass

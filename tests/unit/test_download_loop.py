@@ -76,6 +76,6 @@ async def test_a_video_taken_too_often_fails_with_a_sentence_and_is_left_alone_f
         assert not box.keeper.holdings
         origin.shape()
         monkeypatch.undo()
-        box.keeper._takings.forget(video)
+        box.keeper._lookout.takings.forget(video)
         await box.store.promise(pins.put, replace(pin, state=PinState.QUEUED, trouble=None, next_try=None))
         await box.pinned(video)

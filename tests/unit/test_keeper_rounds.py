@@ -18,7 +18,7 @@ def _hold_rounds_up(box: Box) -> None:
 
     async def slowly(but: VideoId | None = None) -> ByteCount:
         if but is None:
-            await box.turns(lambda: not box.keeper._tasks)
+            await box.turns(lambda: not box.keeper._turns.taken)
         return await room(but)
 
     box.keeper.opened.room = slowly  # type: ignore[method-assign]
