@@ -297,7 +297,7 @@ class House:
             following=self.follower,
             planning=self.planner,
             keeping=self.keeper,
-            spending=Ledger(self.tender, self.swarm, self.keeper, self.leases, self.clock),
+            spending=Ledger(self.tender, self.yielding, self.swarm, self.keeper, self.leases, self.clock),
             exporting=self.exporter,
             shelf=self.shelf,
             media=self.media,

@@ -17,12 +17,13 @@ from appliance.domain.units import ByteCount, BytesPerSecond
 from appliance.pin.keeper import Keeper
 from appliance.seed.schedule import Allowance, Schedule, Span, Speeds
 from appliance.seed.tender import Tender
+from appliance.seed.yielding import Yielding
 from appliance.settings import Settings
 from appliance.store import saved
 from appliance.store.engine import Store
 from appliance.store.leases import Leases
 from appliance.swarm.port import Swarm
-from web.services import Activity, Rates, Ration
+from web.services import Activity, Rates, Ration, YieldsNow
 
 SAVED = "settings"
 """The name under which the dashboard's settings are saved."""
@@ -72,8 +73,10 @@ def schedule_of(settings: Settings, host: tzinfo) -> Schedule:
 class Ledger:
     """Live numbers for pages (``web.services.Spending``)."""
 
-    def __init__(self, tender: Tender, swarm: Swarm, keeper: Keeper, leases: Leases, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(
+        self, tender: Tender, yielding: Yielding, swarm: Swarm, keeper: Keeper, leases: Leases, clock: Clock
+    ) -> None:
+        self._clock, self._yielding = clock, yielding
         self._tender, self._swarm, self._keeper, self._leases = tender, swarm, keeper, leases
 
     @property
@@ -121,7 +124,8 @@ class Ledger:
 
     def ration(self) -> Ration:
         purse, now = self._tender.purse, self._clock.now()
-        return Ration(purse.schedule, purse.standing(), purse.used(), purse.tally.hours(), now)
+        held = YieldsNow(self._yielding.why, self._yielding.cap, self._yielding.extra)
+        return Ration(purse.schedule, purse.standing(), purse.used(), purse.tally.hours(), now, held)
 
     async def be_quiet(self, length: timedelta) -> None:
         await self._tender.be_quiet(length)

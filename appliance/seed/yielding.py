@@ -78,8 +78,8 @@ class Yielding:
 
     @property
     def why(self) -> str:
-        """``wait``, ``player``, or empty while nothing holds us back."""
-        return self._brake.why if self._cap is not None else ""
+        """``wait``, ``player``, ``listening`` (also before the first second), or empty while nothing holds us back."""
+        return "" if self._cap is None else self._brake.why or "listening"
 
     @property
     def extra(self) -> float | None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import pytest
@@ -13,12 +14,13 @@ from playwright.async_api import Browser, expect
 from appliance.domain.catalogue import VideoFilter, VideoLine
 from appliance.domain.pin import PinState, Wish
 from appliance.domain.plan import RuleKind
-from appliance.domain.units import ByteCount, RuleId, VideoId
+from appliance.domain.units import ByteCount, BytesPerSecond, RuleId, VideoId
 from appliance.settings import Web
 from appliance.store import channels, decisions, lists, logins, pins, rules, videos
 from tests.browser.chromium import chromium, tab
-from tests.browser.house import CODE, PASSWORD, House, film, house
+from tests.browser.house import CODE, PASSWORD, House, Spending, film, house
 from tests.browser.sample import Amount
+from web.services import YieldsNow
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
@@ -273,6 +275,15 @@ async def test_limits_are_set_and_what_is_fixed_outside_is_locked(browser: Brows
         await expect(page.get_by_role("status").first).to_contain_text("in force")
         assert home.book.current.bandwidth.upload == 1_500_000
         assert home.book.current.bandwidth.download == 0
+        await page.get_by_label("Hold back while a screen in the house plays").uncheck()
+        await page.get_by_label("Measured towards").fill("router.example")
+        await page.get_by_role("button", name="Save").click()
+        await expect(page.get_by_role("status").first).to_contain_text("in force")
+        await expect(page.get_by_label("Hold back while a screen in the house plays")).not_to_be_checked()
+        await expect(page.get_by_label("Hold back while packets wait in the router")).to_be_checked()
+        limits = home.book.current.bandwidth
+        assert (limits.yield_to_players, limits.yield_to_household) == (False, True)
+        assert (limits.probe_host, limits.upload) == ("router.example", 1_500_000)
         await page.goto(f"{home.url}/settings")
         await expect(page.get_by_label("Port", exact=True)).to_be_disabled()
         await expect(page.get_by_label("DHT Find peers")).to_be_disabled()
@@ -282,6 +293,19 @@ async def test_limits_are_set_and_what_is_fixed_outside_is_locked(browser: Brows
         await expect(page.get_by_role("status").first).to_contain_text("Saved")
         assert (home.book.current.swarm.lsd, home.book.current.pin.at_once) == (False, 5)
         assert home.book.current.swarm.dht is True
+
+
+async def test_the_bandwidth_page_says_what_is_held_back_while_it_is(browser: Browser, home: House) -> None:
+    spending = cast(Spending, home.services.spending)
+    async with tab(browser, home) as seen:
+        await seen.page.goto(f"{home.url}/bandwidth")
+        line = seen.page.locator("#yields")
+        await expect(line).to_be_hidden()
+        spending.yielding = YieldsNow("wait", BytesPerSecond(480_000), 0.08)
+        await expect(line).to_have_text("Holding back to 480 kB/s: packets wait 80 ms in your router.")
+        spending.yielding = YieldsNow()
+        await expect(line).to_be_hidden()
+        assert seen.complaints == []
 
 
 async def test_the_week_is_painted_by_mouse_by_keyboard_and_without_a_script(browser: Browser, home: House) -> None:

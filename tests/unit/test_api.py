@@ -13,7 +13,7 @@ from appliance.domain.pin import PinState, Wish
 from appliance.domain.units import ByteCount, BytesPerSecond, VideoId
 from appliance.store import rules, videos
 from tests.unit.house import HOST, House, a_house, a_token, fill, summary
-from web.services import Activity
+from web.services import Activity, YieldsNow
 
 FILMS = "https://tube.example.org/c/films"
 
@@ -288,6 +288,17 @@ async def test_the_week_budgets_and_quiet_are_set_and_what_is_in_force_is_said(
     assert abs(until - house.clock.now() - timedelta(hours=2)) < timedelta(seconds=20)
     assert (await api.delete("bandwidth/quiet")).status_code == 204
     assert (await api.get("bandwidth")).json()["in_force"]["quiet_until"] is None
+
+
+async def test_what_is_held_back_for_the_household_is_told_and_switched(house: House, api: httpx.AsyncClient) -> None:
+    assert (await api.get("bandwidth")).json()["yielding"] == {"why": "", "cap": None, "wait": None}
+    house.spending.yielding = YieldsNow("wait", BytesPerSecond(480_000), 0.08)
+    given = {"yield_to_players": False, "yield_to_household": True, "probe_host": "192.0.2.9"}
+    after = (await api.put("bandwidth", json=given)).json()
+    assert after["yielding"] == {"why": "wait", "cap": 480_000, "wait": 0.08}
+    assert {name: after[name] for name in given} == given
+    assert house.settings.current.bandwidth.yield_to_players is False
+    is_problem(await api.put("bandwidth", json={"yield_to_players": "no"}), 400, "bad_input", "yield_to_players")
 
 
 @pytest.mark.parametrize(

@@ -14,14 +14,15 @@ from appliance.domain.catalogue import VideoLine, VideoPage, VideoSort
 from appliance.domain.channel import Trouble
 from appliance.domain.pin import PinState, Wish
 from appliance.domain.plan import Decision, Disk, Filters, Reason, ReasonCode, Rule, RuleKind, Verdict
-from appliance.domain.traffic import TrafficClass
-from appliance.domain.units import ByteCount, ChannelId, Origin, RuleId, VideoId, video_id
+from appliance.domain.traffic import Budget, TrafficClass
+from appliance.domain.units import ByteCount, BytesPerSecond, ChannelId, Origin, RuleId, VideoId, video_id
 from appliance.domain.video import Storyboard, Upstream
+from appliance.seed.schedule import Schedule, in_force
 from appliance.settings import Settings
 from policies.explain import sentence
 from web.pages import theatre
-from web.services import Option, Source
-from web.views import disk, player, rule_form, settings, shelf, states, traffic, video, words
+from web.services import Option, Ration, Source, YieldsNow
+from web.views import disk, player, rule_form, settings, shelf, states, traffic, video, week, words
 
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 WEB = Path(theatre.__file__).resolve().parent.parent
@@ -447,3 +448,27 @@ def test_a_storyboard_is_drawn_only_where_its_numbers_make_sense() -> None:
         assert player.board("video", nonsense, 600) is None
     assert player.board("video", told, 0) is None
     assert player.board("video", None, 600) is None
+
+
+@pytest.mark.parametrize(
+    ("yielding", "limit", "said"),
+    [
+        (YieldsNow(), None, ""),
+        (YieldsNow("wait", BytesPerSecond(480_000), 0.08), None, "480 kB/s: packets wait 80 ms in your router."),
+        (YieldsNow("wait", BytesPerSecond(480_000), 0.002), None, "each second: packets waited in your router."),
+        (YieldsNow("wait", BytesPerSecond(480_000), None), None, "each second: packets waited in your router."),
+        (YieldsNow("player", BytesPerSecond(480_000)), None, "480 kB/s while a screen in the house plays."),
+        (YieldsNow("listening", BytesPerSecond(8_192), 0.5), None, "how long packets take while nothing is sent."),
+        (YieldsNow("wait", BytesPerSecond(480_000), 0.08), 480_000, ""),
+        (YieldsNow("listening", BytesPerSecond(8_192)), 0, ""),
+    ],
+)
+def test_what_is_held_back_is_one_sentence_unless_a_limit_is_lower(
+    yielding: YieldsNow, limit: int | None, said: str
+) -> None:
+    most = None if limit is None else BytesPerSecond(limit)
+    schedule = Schedule(full=Budget(upload=most))
+    ration = Ration(schedule, in_force(schedule, {}, None, NOW), {}, {}, NOW, yielding)
+    spoken = week.yields(ration).replace("\u00a0", " ")
+    assert spoken.endswith(said)
+    assert bool(spoken) is bool(said)

@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 from appliance.domain.traffic import Profile
 from appliance.seed.schedule import Span, Way, left, told
 from web.context import AnyRequest, house
-from web.services import Rates, Ration, Services, Source
+from web.services import Rates, Ration, Services, Source, YieldsNow
 from web.views import pace
 
 Limit = Annotated[int, Meta(ge=0, le=2**53 - 1)]
@@ -67,8 +67,12 @@ class BandwidthBody(msgspec.Struct, frozen=True):
     monthly_upload: int | None
     monthly_download: int | None
     billing_day: int
+    yield_to_players: bool
+    yield_to_household: bool
+    probe_host: str
     locked: list[str]
     in_force: InForce
+    yielding: YieldsNow
     day: Spent
     month: Spent
     now: Rates
@@ -92,6 +96,9 @@ class NewLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     monthly_upload: _LIMIT = UNSET
     monthly_download: _LIMIT = UNSET
     billing_day: Annotated[int, Meta(ge=1, le=31)] | UnsetType = UNSET
+    yield_to_players: bool | UnsetType = UNSET
+    yield_to_household: bool | UnsetType = UNSET
+    probe_host: Annotated[str, Meta(max_length=253)] | UnsetType = UNSET
 
 
 class NewQuiet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -111,6 +118,7 @@ def _body(services: Services) -> BandwidthBody:
         **{name: getattr(limits, name) for name in NewLimits.__struct_fields__},
         locked=locked,
         in_force=_in_force(ration),
+        yielding=ration.yielding,
         day=_spent(ration, Span.DAY),
         month=_spent(ration, Span.MONTH),
         now=services.spending.rates(),

@@ -26,9 +26,10 @@ async def limit(request: Asked) -> Response[str]:
     errors: dict[str, str] = {}
     changes: dict[str, int | str | None] = {}
     for shown in (f for group in week.fields(house.settings.options()) for f in group.fields):
-        if shown.key in sent and not shown.locked and sent[shown.key].strip() != shown.value:
+        text = week.sent(shown, sent)
+        if text is not None and not shown.locked and text.strip() != shown.value:
             try:
-                changes[f"bandwidth.{shown.key}"] = week.parse(shown.key, sent[shown.key])
+                changes[f"bandwidth.{shown.key}"] = week.parse(shown.key, text)
             except ValueError as error:
                 errors[shown.key] = str(error)
     if not errors:

@@ -52,11 +52,13 @@ class InForce:
     down: str
     quiet: bool
     profile: str
+    yields: str
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of the form. ``unit`` stands behind it, ``now`` says the value in words."""
+    """One field of the form. ``unit`` stands behind it, ``now`` says the value in words; ``on`` where it is a switch,
+    else None."""
 
     key: str
     name: str
@@ -67,6 +69,7 @@ class Field:
     source: str
     locked: bool
     error: str
+    on: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ class Fields:
     fields: tuple[Field, ...]
 
 
-_RATE, _SIZE, _PLAIN = "MB/s", "GB", ""
+_RATE, _SIZE, _PLAIN, _SWITCH = "MB/s", "GB", "", "switch"
 GROUPS: Mapping[str, tuple[str, str, Mapping[str, tuple[str, str, str]]]] = {
     "full": (
         "Full",
@@ -104,6 +107,27 @@ GROUPS: Mapping[str, tuple[str, str, Mapping[str, tuple[str, str, str]]]] = {
             "daily_download": ("Each day, taken", "", _SIZE),
         },
     ),
+    "household": (
+        "Household first",
+        "What we send never stands in the way of those at home.",
+        {
+            "yield_to_household": (
+                "Hold back while packets wait in the router",
+                "Calls and games stay quick; what is free is used again within a minute.",
+                _SWITCH,
+            ),
+            "yield_to_players": (
+                "Hold back while a screen in the house plays",
+                "Then half as much is sent to the internet.",
+                _SWITCH,
+            ),
+            "probe_host": (
+                "Measured towards",
+                "A name or address in the internet. Empty: a server that is followed.",
+                _PLAIN,
+            ),
+        },
+    ),
     "calendar": (
         "Calendar",
         "",
@@ -124,7 +148,28 @@ def in_force(ration: Ration) -> InForce:
         down=words.limit(standing.budget.download),
         quiet=standing.quiet,
         profile=standing.profile.value,
+        yields=yields(ration),
     )
+
+
+_NOTICED = 0.01
+"""Seconds of waiting from which on a number is said: less is what any way to the internet varies by."""
+
+
+def yields(ration: Ration) -> str:
+    """Return one sentence on what the house holds back for the household; empty where that is nothing, or where the
+    limit in force is lower."""
+    held, limit = ration.yielding, ration.standing.budget.upload
+    if held.cap is None or (limit is not None and limit <= held.cap):
+        return ""
+    if held.why == "listening":
+        return "Nearly still for a few seconds, to learn how long packets take while nothing is sent."
+    begun = f"Holding back to {words.rate(held.cap)}"
+    if held.why == "player":
+        return f"{begun} while a screen in the house plays."
+    if held.wait is None or held.wait < _NOTICED:
+        return f"{begun}, and a little more each second: packets waited in your router."
+    return f"{begun}: packets wait {held.wait * 1000:.0f} ms in your router."
 
 
 def grid(ration: Ration, week: Week, options: Iterable[Option], brush: str = "") -> Grid:
@@ -209,7 +254,12 @@ def _field(option: Option, key: str, spec: tuple[str, str, str], error: str, typ
         source=settings.source(option),
         locked=option.locked_by is not None,
         error=error,
+        on=_is_on(option, key, typed) if unit == _SWITCH else None,
     )
+
+
+def _is_on(option: Option, key: str, typed: Mapping[str, str]) -> bool:
+    return key in typed if f"has.{key}" in typed else option.value is True
 
 
 def _shown(value: object, unit: str) -> str:
@@ -217,15 +267,27 @@ def _shown(value: object, unit: str) -> str:
         return settings.megabytes(value)
     if unit == _SIZE and isinstance(value, int):
         return f"{value / 1e9:.3f}".rstrip("0").rstrip(".") or "0"
+    if unit == _SWITCH:
+        return "on" if value is True else ""
     return "" if value is None else str(value)
 
 
 UNITS = {key: unit for _, _, specs in GROUPS.values() for key, (_, _, unit) in specs.items()}
 
 
+def sent(field: Field, form: Mapping[str, str]) -> str | None:
+    """Return what a form says of a field, None where it says nothing: of a switch that is off a browser sends only
+    that the form has it."""
+    if field.on is not None and f"has.{field.key}" in form:
+        return form.get(field.key, "")
+    return form.get(field.key)
+
+
 def parse(key: str, text: str) -> int | str | None:
     """Return what a person typed as the setting takes it; raises ValueError with one sentence."""
     text = text.strip()
+    if UNITS[key] == _SWITCH:
+        return text == "on"
     if UNITS[key] == _RATE:
         return settings.bytes_per_second(text)
     if key == "billing_day":
