@@ -18,8 +18,9 @@ from appliance.library.marker import Library
 from appliance.outbound.fetch import Fetcher
 from appliance.pin.assembly import Gathered, check_torrent
 from appliance.pin.gather import Gatherer
-from appliance.pin.holding import Holding, Owner, names_in_order
+from appliance.pin.holding import Holding
 from appliance.pin.stored import read_back
+from appliance.pin.torrents import Carriers, Owner, names_in_order
 from appliance.store import videos
 from appliance.store.engine import Store
 from appliance.swarm.port import Swarm, TorrentSpec
@@ -121,16 +122,15 @@ async def open_holding(
     if gathered is None:
         record, gathered = await _gathered(parts, record, chosen, urgent)
     manifest = msgspec.structs.replace(gathered.manifest, promised=promised)
+    away = not urgent and parts.fetcher.manners.rest(record.summary.origin) > 0
     holding = Holding(
         parts.library,
         parts.swarm,
         parts.fetcher,
         replace(gathered, manifest=manifest),
         parts.spend,
-        record.trackers,
-        record.mirrors,
+        Carriers(record.trackers, record.mirrors, away),
         owner,
-        away=not urgent and parts.fetcher.manners.rest(record.summary.origin) > 0,
     )
     try:
         await holding.open(sequential=urgent)

@@ -20,9 +20,9 @@ from appliance.library.manifest import Manifest, RenditionRecord, media_names
 from appliance.pin.adornment import Adorner
 from appliance.pin.assembly import check_torrent, digest
 from appliance.pin.gather import base_of_hashes
-from appliance.pin.holding import names_in_order, web_seeds
 from appliance.pin.opened import IsAnothers
 from appliance.pin.opener import Parts, is_bare
+from appliance.pin.torrents import names_in_order, web_seeds
 from appliance.swarm.port import TorrentMeta, TorrentSpec
 
 _log = logging.getLogger(__name__)
