@@ -64,12 +64,12 @@ async def part(client: httpx.AsyncClient, first: int, last: int) -> bytes:
     return answer.content
 
 
-def deleted() -> int:
-    """Return how many files this process has open that no folder lists."""
+def deleted(folder: Path) -> int:
+    """Return how many files of a folder this process has open that it no longer lists."""
     found = 0
     for name in os.listdir("/proc/self/fd"):
         try:
-            found += os.readlink(f"/proc/self/fd/{name}").endswith("360p.mp4 (deleted)")
+            found += os.readlink(f"/proc/self/fd/{name}") == f"{folder}/360p.mp4 (deleted)"
         except OSError:
             continue
     return found
@@ -118,11 +118,11 @@ async def test_a_deleted_file_is_let_go_within_the_moment_however_often_it_is_as
     monkeypatch.setattr(descriptors, "KEPT_SECONDS", 0.2)
     await part(client, 0, 9)
     (shelf.folder / "360p.mp4").unlink()
-    assert deleted() == 1
+    assert deleted(shelf.folder) == 1
     async with asyncio.timeout(5):
         while (await client.get(FILE, headers={"Range": "bytes=0-9"})).status_code == 206:
             pass
-    assert deleted() == 0
+    assert deleted(shelf.folder) == 0
 
 
 async def test_what_the_shelf_no_longer_has_is_refused_at_once(client: httpx.AsyncClient, shelf: StandInShelf) -> None:
