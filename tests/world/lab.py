@@ -224,7 +224,8 @@ class Lab:
         """Let the router send at most ``bits``/s to the internet, with up to ``queue`` seconds waiting in front of it:
         a home router with a small uplink and too large a queue."""
         net = f"br{INTERNET.split('.')[1]}"
-        self._core.check(f"tc qdisc replace dev {net} root tbf rate {bits}bit burst 16kb latency {round(queue * 1000)}ms")
+        shaper = f"tbf rate {bits}bit burst 16kb latency {round(queue * 1000)}ms"
+        self._core.check(f"tc qdisc replace dev {net} root {shaper}")
 
     def _wire(self, space: _Space, port: str, rate: float, delay: float) -> None:
         arguments = [str(space.pid), "eth0", str(self._core.pid), port, str(rate), str(delay)]
