@@ -8,5 +8,5 @@ serve    what we hold, or can read, plays on every screen
 
 domain says what things are; policies what should be; store, swarm, library, outbound, host and lan
 are the only ways out to SQLite, BitTorrent, the disk, HTTP, this machine and this network; web shows
-it; daemon wires it; cli starts it.
+it; house builds it all; daemon runs it; cli starts it.
 """
