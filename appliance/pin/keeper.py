@@ -1,6 +1,6 @@
 """The one owner of torrents and files: it opens, pins, keeps up and releases. This module is the loop; decisions come
-from the plan, steps from ``reconcile``, states from STATE.md; the work on one video is ``pinner``'s, what must wait
-``waits`` knows, and ``lookout`` minds what is open.
+from the plan, steps from ``reconcile``, states from STATE.md; the work on one video is ``pinner``'s until it is
+whole and ``warden``'s then; what must wait ``waits`` knows, and ``lookout`` minds what is open.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from appliance.domain.plan import Decision, Disk, Verdict
 from appliance.domain.traffic import Quota
 from appliance.domain.units import ByteCount, InfoHash, RenditionName, VideoId
 from appliance.errors import LibraryMissing
+from appliance.host.mounts import MountWatch
 from appliance.library.space import Space
 from appliance.pin.chores import Chores
 from appliance.pin.holding import Holding
@@ -24,6 +25,7 @@ from appliance.pin.reconcile import Fetch, Hands, Promise, Release, Stop, steps,
 from appliance.pin.releaser import Releaser
 from appliance.pin.turns import Turns
 from appliance.pin.waits import Waits
+from appliance.pin.warden import Warden
 from appliance.store import decisions, pins
 from appliance.store.engine import Touched
 from appliance.store.leases import Leases
@@ -63,8 +65,10 @@ class Keeper:
         self.opened = Opened(parts.swarm, space)
         self._turns = Turns(self.wake)
         self._chores = Chores(parts, self.opened, clock, self._turns.guarded)
-        self.pinner = Pinner(parts, self.opened, leases, clock, chance, self._chores.unadorned.put)
+        adorn = self._chores.unadorned.put
         self.releaser = Releaser(parts, self.opened, leases, clock)
+        self.pinner = Pinner(parts, self.opened, leases, self.releaser, clock, chance, adorn)
+        self.warden = Warden(parts, self.opened, self.pinner, self.releaser, adorn)
         self._waits = Waits(parts, self.opened, self._turns, clock, quota, options.origin_daily_bytes)
         self._lookout = Lookout(parts, self.opened, self._turns, leases, clock, options.patience)
         self._wake = asyncio.Event()
@@ -114,16 +118,17 @@ class Keeper:
 
     async def run(self) -> None:
         """Restore what is pinned, then follow the plan until cancelled."""
-        chores, pinner = self._chores, self.pinner
+        chores, warden = self._chores, self.warden
         listening = self.parts.store.listen(self._changed)
         hearing = self.parts.swarm.subscribe(self._heard)
         try:
             async with asyncio.TaskGroup() as group:
                 self._turns.group = group
                 group.create_task(chores.note_progress(self._lookout.look), name="keeper progress")
+                group.create_task(self._follow_mounts(), name="keeper mounts")
                 group.create_task(chores.count_copies(), name="keeper copies")
-                group.create_task(chores.one_by_one(chores.unadorned, "pictures of", pinner.enrich), name="pictures")
-                group.create_task(chores.one_by_one(chores.unscrubbed, "scrub of", pinner.scrub), name="scrub")
+                group.create_task(chores.one_by_one(chores.unadorned, "pictures of", warden.enrich), name="pictures")
+                group.create_task(chores.one_by_one(chores.unscrubbed, "scrub of", warden.scrub), name="scrub")
                 while True:
                     self._wake.clear()
                     await self._turns.guarded("the library", self._round())
@@ -133,6 +138,14 @@ class Keeper:
             listening()
             hearing()
             await self.opened.close_all()
+
+    async def _follow_mounts(self) -> None:
+        """A disk that goes is noticed before much is written where it was, one that is back without waiting."""
+        async with MountWatch() as watch:
+            while True:
+                await watch.changed()
+                await self._turns.guarded("the disk", self._lookout.mind_disk())
+                self.wake()
 
     async def _round(self) -> None:
         """Nothing is done to a library that is not there; once it is (back), what is pinned is put into the swarm."""
@@ -188,7 +201,7 @@ class Keeper:
             if pin is None:
                 continue
             if pin.state is PinState.PINNED:
-                self._turns.begin(video, self.pinner.keep_up(pin))
+                self._turns.begin(video, self.warden.keep_up(pin))
             elif _may_help(pin, changed):
                 held[video] = replace(pin, state=PinState.QUEUED, trouble=None, next_try=None)
                 await self.parts.store.promise(pins.put, held[video])
@@ -204,7 +217,7 @@ class Keeper:
         await self._follow_news(held, at_work)
         self._close_unwatched(held, wanted, at_work)
         for video, (why, rendition) in list(self._faults.items()):
-            if self._turns.begin(video, self.pinner.lose(video, why, rendition)):
+            if self._turns.begin(video, self.warden.lose(video, why, rendition)):
                 del self._faults[video]
         self._seed_heirs(held)
         for step in steps(wanted, held, await self._hands(at_work), self._clock.now()):
@@ -225,7 +238,7 @@ class Keeper:
         for video in list(self.opened.heirs):
             pin = held.get(video)
             lives = pin is not None and pin.state is PinState.PINNED
-            if lives and (video in self.holdings or not self._turns.begin(video, self.pinner.seed(held[video]))):
+            if lives and (video in self.holdings or not self._turns.begin(video, self.warden.seed(held[video]))):
                 continue
             self.opened.heirs.discard(video)
 
@@ -258,7 +271,7 @@ class Keeper:
 
         async def one(pin: Pin) -> None:
             async with turns:
-                await self.pinner.seed(pin)
+                await self.warden.seed(pin)
 
         for row in rows:
             if row.state is PinState.PINNED:
