@@ -1,32 +1,30 @@
-"""One video's work: fetched, kept up with its origin, looked after. Each method is one unit of work and holds
-the video's door; states are those of STATE.md. This module does what ``keeper`` has decided.
+"""One video made whole: fetched, verified, settled. The work holds the video's door; states are those of STATE.md. This
+module does what ``keeper`` has decided.
 """
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import timedelta
 
 from appliance.clock import Clock
 from appliance.domain.catalogue import VideoRecord
-from appliance.domain.channel import Trouble
 from appliance.domain.pin import Pin, PinState
 from appliance.domain.units import ByteCount, Origin, RenditionName, VideoId
 from appliance.domain.video import RenditionKind
 from appliance.errors import BadAnswer, DiskError, LibraryMissing, NoSpace, OriginError, SeedkeepError, SwarmError
-from appliance.library import files, release
+from appliance.library import files
 from appliance.library.layout import base_name
 from appliance.library.manifest import Manifest, RenditionRecord
-from appliance.pin import upkeep
 from appliance.pin.allowance import Allowance
 from appliance.pin.holding import Holding
-from appliance.pin.merge import not_whole, whole
+from appliance.pin.merge import whole
 from appliance.pin.opened import Opened
 from appliance.pin.opener import Parts, open_holding, picked, record_of, seed, sentence, stored
 from appliance.pin.patience import NoSource, why_nothing_comes
 from appliance.pin.reconcile import set_back, whole_now
-from appliance.pin.scrub import rotten, scrub
+from appliance.pin.releaser import Releaser
+from appliance.pin.scrub import rotten
 from appliance.pin.stored import comes_without_origin
 from appliance.store import pins
 from appliance.store.leases import Leases
@@ -53,17 +51,13 @@ class Pinner:
         parts: Parts,
         opened: Opened,
         leases: Leases,
+        releaser: Releaser,
         clock: Clock,
         chance: Callable[[], float],
         adorn: Callable[[VideoId], None],
     ) -> None:
-        self._parts, self._opened, self._leases = parts, opened, leases
+        self._parts, self._opened, self._leases, self._releaser = parts, opened, leases, releaser
         self._clock, self._chance, self._adorn = clock, chance, adorn
-
-    def _door(self, video: VideoId) -> AbstractAsyncContextManager[None]:
-        return self._opened.door(video)
-
-    # Fetching
 
     async def promise(self, video: VideoId, renditions: tuple[RenditionName, ...], size: int, now: Pin | None) -> None:
         """Write a pin as queued, with other renditions where there is one already."""
@@ -79,7 +73,7 @@ class Pinner:
 
     async def fetch(self, pin: Pin, allowance: Allowance) -> None:
         """Make a pin whole, or write down why it is not. Raises Resting."""
-        async with self._door(pin.video):
+        async with self._opened.door(pin.video):
             try:
                 await self._fetch(pin, allowance)
             except SeedkeepError as error:
@@ -192,20 +186,8 @@ class Pinner:
         """Everything is here and lasts: write the pin as pinned, then delete what nobody wants any more."""
         size = ByteCount(sum(r.size for r in manifest.renditions if r.name in pin.renditions))
         await self._put(whole_now(pin, size, self._clock.now()))
-        await self._drop_surplus(manifest, pin)
+        await self._releaser.drop_surplus(manifest, pin)
         self._opened.tell(pin.video)
-
-    async def _drop_surplus(self, manifest: Manifest, pin: Pin) -> None:
-        """Delete renditions that the pin does not want, and files that were replaced."""
-        surplus = [RenditionName(r.name) for r in manifest.renditions if r.name not in pin.renditions]
-        if pin.video in self._opened.holdings and self._leases.held(pin.video):
-            surplus = []
-        rest = release.without(manifest, surplus)
-        ours = frozenset(r.info_hash for r in rest.renditions if r.info_hash is not None)
-        await self._opened.drop_torrents(pin.video, ours)
-        if surplus:
-            await asyncio.to_thread(release.release, self._parts.library, manifest, surplus)
-        await asyncio.to_thread(release.prune, self._parts.library, rest)
 
     async def _set_back(self, pin: Pin, error: SeedkeepError) -> None:
         """Write down why a pin does not go on; what it has stays on the disk, its torrents stop."""
@@ -221,92 +203,6 @@ class Pinner:
 
     async def _put(self, pin: Pin) -> None:
         await self._parts.store.promise(pins.put, pin)
-
-    # What is held
-
-    async def seed(self, pin: Pin) -> None:
-        """Put a pinned video into the swarm after a start."""
-        async with self._door(pin.video):
-            if (pin.video in self._opened.holdings) or not await self._still(pin):
-                return
-            seeding = await seed(self._parts, pin, await record_of(self._parts, pin.video))
-            self._opened.own(pin.video, seeding.torrents)
-            if seeding.lost:
-                await self._lose(pin.video, seeding.lost, seeding.lost_rendition)
-                return
-            if seeding.manifest is not None and _has_surplus(seeding.manifest, pin):
-                await self._drop_surplus(seeding.manifest, pin)
-
-    async def _still(self, pin: Pin) -> bool:
-        now = await self._parts.store.read(pins.one, pin.video)
-        return now is not None and now.state is pin.state
-
-    async def keep_up(self, pin: Pin) -> None:
-        """Follow what the origin just said of a pinned video."""
-        async with self._door(pin.video):
-            if not await self._still(pin):
-                return
-            record = await record_of(self._parts, pin.video)
-            try:
-                kept = await upkeep.keep_up(self._parts, pin, record, self._opened.is_anothers)
-            except BadAnswer as error:
-                await self._lose(pin.video, error.message, None)
-                return
-            if kept is None:
-                return
-            self._opened.own(pin.video, kept.torrents)
-            self._opened.settle(pin.video)
-            self._opened.tell(pin.video)
-            if kept.replaced:
-                size = sum(r.size for r in record.renditions if r.name in pin.renditions)
-                await self.promise(pin.video, pin.renditions, size, replace(pin, done=ByteCount(0)))
-            elif kept.stale_sides:
-                self._adorn(pin.video)
-
-    async def enrich(self, video: VideoId) -> None:
-        """Fetch captions and pictures of a pinned video."""
-        async with self._door(video):
-            pin = await self._parts.store.read(pins.one, video)
-            if pin is not None and pin.state is PinState.PINNED:
-                await upkeep.enrich(self._parts, pin, await record_of(self._parts, video))
-                self._opened.tell(video)
-
-    async def scrub(self, video: VideoId) -> None:
-        """Hash a pinned video again; what is rotten is fetched again."""
-        async with self._door(video):
-            pin = await self._parts.store.read(pins.one, video)
-            if pin is None or pin.state is not PinState.PINNED:
-                return
-            rot = await scrub(self._parts, pin, await record_of(self._parts, video), self._opened.is_anothers)
-            if rot is not None:
-                await self._lose(video, rot.why, rot.rendition)
-
-    async def lose(self, video: VideoId, why: str, rendition: RenditionName | None) -> None:
-        """Something of a pinned video is not there: say so, and let the plan have it fetched again."""
-        async with self._door(video):
-            await self._lose(video, why, rendition)
-
-    async def _lose(self, video: VideoId, why: str, rendition: RenditionName | None) -> None:
-        await asyncio.to_thread(self._parts.library.require)
-        pin = await self._parts.store.read(pins.one, video)
-        if pin is None or pin.state is not PinState.PINNED:
-            return
-        trouble = Trouble("missing", f"Part of this video is missing. {why}", "It is fetched again if a rule wants it.")
-        await self._put(replace(pin, state=PinState.MISSING, trouble=trouble))
-        await self._opened.drop_torrents(video)
-        record = await record_of(self._parts, video)
-        await asyncio.to_thread(self._mark, record.summary.origin, pin, rendition)
-        self._opened.tell(video)
-
-    def _mark(self, origin: Origin, pin: Pin, rendition: RenditionName | None) -> None:
-        """Have what is lost no longer served from the disk."""
-        try:
-            manifest = files.load(self._parts.library, origin, pin.video)
-        except BadAnswer:
-            return
-        if manifest is not None:
-            names = frozenset(str(n) for n in ((rendition,) if rendition is not None else pin.renditions))
-            files.save(self._parts.library, not_whole(manifest, names))
 
 
 def _led_nowhere(pin: Pin) -> bool:
@@ -330,7 +226,3 @@ def _fits(manifest: Manifest, pin: Pin, record: VideoRecord) -> bool:
 def _can_be_verified(held: RenditionRecord) -> bool:
     """HLS without a torrent is only ever kept with the SHA-256 of each segment; plain MP4 has none."""
     return held.torrent is not None or held.kind is RenditionKind.HLS
-
-
-def _has_surplus(manifest: Manifest, pin: Pin) -> bool:
-    return bool(manifest.others) or any(r.name not in pin.renditions for r in manifest.renditions)

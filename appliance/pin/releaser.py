@@ -1,4 +1,4 @@
-"""Letting go: exactly what a video's record lists is deleted, nothing else. Each method holds the video's door; this
+"""Letting go: exactly what a video's record lists is deleted, nothing else. The video's door is held meanwhile; this
 module does what ``keeper`` has decided.
 """
 
@@ -9,7 +9,7 @@ from datetime import timedelta
 from appliance.clock import Clock
 from appliance.domain.channel import Trouble
 from appliance.domain.pin import Pin, PinState
-from appliance.domain.units import Origin, VideoId
+from appliance.domain.units import Origin, RenditionName, VideoId
 from appliance.errors import BadAnswer, DiskError, LibraryMissing, SeedkeepError
 from appliance.library import files, release
 from appliance.library.manifest import Manifest
@@ -58,6 +58,18 @@ class Releaser:
         folder = self._parts.library.folder(origin, pin.video)
         trouble = Trouble(error.code, f"This video cannot be deleted. {error.message}", f"Delete {folder} yourself.")
         await self._parts.store.promise(pins.put, replace(pin, trouble=trouble, next_try=self._clock.now() + _STUCK))
+
+    async def drop_surplus(self, manifest: Manifest, pin: Pin) -> None:
+        """Delete renditions that the pin does not want, and files that were replaced. The caller holds the door."""
+        surplus = [RenditionName(r.name) for r in manifest.renditions if r.name not in pin.renditions]
+        if pin.video in self._opened.holdings and self._leases.held(pin.video):
+            surplus = []
+        rest = release.without(manifest, surplus)
+        ours = frozenset(r.info_hash for r in rest.renditions if r.info_hash is not None)
+        await self._opened.drop_torrents(pin.video, ours)
+        if surplus:
+            await asyncio.to_thread(release.release, self._parts.library, manifest, surplus)
+        await asyncio.to_thread(release.prune, self._parts.library, rest)
 
     async def forsake(self, video: VideoId) -> None:
         """Close a video that was open only because someone watched it, and delete what came of it."""

@@ -1,5 +1,5 @@
 """Re-hashes what we hold, to find rot: torrents against their pieces, the rest against its SHA-256. This module looks;
-the pinner has what is rotten fetched again.
+the warden has what is rotten fetched again.
 """
 
 import asyncio
