@@ -87,6 +87,7 @@ def status(answer: Item, arriving: Sequence[Item], now: datetime) -> str:
             f"{rate(rates['up'])} to the internet, {rate(rates['lan_up'] + rates['players'])} on this network",
         ),
         ("Taking", f"{rate(rates['down'])} from the internet, {rate(rates['lan_down'])} on this network"),
+        ("Uplink", plain(str(answer["in_force"]))),
         ("Peers", f"{rates['peers']:,}; {many(rates['viewers'], 'screen')} {_plays(rates['viewers'])} now"),
     ]
     lines += [f"{name:9}{text}" for name, text in facts]

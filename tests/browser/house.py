@@ -125,7 +125,8 @@ class Spending:
 
     @property
     def budget(self) -> Budget:
-        return Budget(upload=BytesPerSecond(4_000_000))
+        stopped = BytesPerSecond(0)
+        return Budget(BytesPerSecond(4_000_000)) if self._quiet_until is None else Budget(stopped, stopped)
 
     async def flush(self) -> None: ...
 

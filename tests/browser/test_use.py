@@ -308,6 +308,18 @@ async def test_the_bandwidth_page_says_what_is_held_back_while_it_is(browser: Br
         assert seen.complaints == []
 
 
+async def test_the_first_page_says_why_nothing_moves(browser: Browser, home: House) -> None:
+    async with tab(browser, home) as seen:
+        page = seen.page
+        await page.goto(f"{home.url}/bandwidth")
+        await page.get_by_role("button", name="Quiet for two hours").click()
+        await page.get_by_role("link", name="Home").first.click()
+        await page.get_by_role("link", name="Quiet until").click()
+        await page.get_by_role("button", name="End the quiet").click()
+        await page.goto(home.url)
+        await expect(page.get_by_role("link", name="Quiet until")).to_have_count(0)
+
+
 async def test_the_week_is_painted_by_mouse_by_keyboard_and_without_a_script(browser: Browser, home: House) -> None:
     def week() -> str:
         return home.book.current.bandwidth.week.replace(" ", "") or "f" * 168

@@ -345,7 +345,10 @@ async def test_the_status_is_the_house_at_a_glance(house: House, api: httpx.Asyn
         None,
     )
     house.spending.busy = (busy,)
+    house.spending.yielding = YieldsNow("player", BytesPerSecond(480_000))
     found = (await api.get("status")).json()
+    said = "Full speed, all week. Holding back to 480\u00a0kB/s while a screen in the house plays."
+    assert found["in_force"] == said
     assert found["holdings"]["pins"] == {"pinned": 4, "pinning": 2}
     assert found["activity"][0]["title"] == "Film 0"
     assert (found["ok"], found["troubles"]) == (False, ["The disk is full."])

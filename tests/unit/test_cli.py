@@ -181,6 +181,7 @@ def test_the_plan_is_explained_line_by_line(service: Service, seedkeep: Run) -> 
 def test_status_health_check_token_and_scrub(service: Service, seedkeep: Run) -> None:
     assert json.loads(seedkeep("status", "--json", "--data", service.data).out)["holdings"]["pins"] == {"pinned": 1}
     told = seedkeep("status", "--data", service.data).out
+    assert "Uplink   Full speed, all week.\n" in told
     assert "Kept     1 video, " in told
     assert "To come  nothing" in told
     assert seedkeep("health", "--data", service.data).out == "ok\n"

@@ -80,6 +80,11 @@ def test_times_are_told_from_now() -> None:
 
 def test_limits_say_what_none_and_zero_mean() -> None:
     assert [words.limit(None), words.limit(0), words.limit(2_500_000)] == ["unlimited", "stopped", "2.5\u00a0MB/s"]
+    assert [words.limit(n) for n in (1_250_000, 12_500_000, 800)] == [
+        "1.25\u00a0MB/s",
+        "12.5\u00a0MB/s",
+        "0.8\u00a0kB/s",
+    ]
 
 
 def test_what_is_not_whole_never_shows_as_100_percent() -> None:

@@ -12,6 +12,7 @@ from appliance.store import lists
 from web.context import AnyRequest, house
 from web.glance import Glance
 from web.services import Activity, Rates
+from web.views import week
 
 
 class HoldingsBody(msgspec.Struct, frozen=True):
@@ -32,7 +33,8 @@ class BusyBody(msgspec.Struct, frozen=True):
 
 
 class StatusBody(msgspec.Struct, frozen=True):
-    """``origins`` are those that were asked today or are left alone for now."""
+    """``origins`` are those that were asked today or are left alone for now. ``in_force`` says which limits of the
+    uplink hold now and why, as sentences for the owner."""
 
     version: str
     started_at: datetime
@@ -41,6 +43,7 @@ class StatusBody(msgspec.Struct, frozen=True):
     holdings: HoldingsBody
     disk: Disk | None
     rates: Rates
+    in_force: str
     activity: list[BusyBody]
     origins: list[OriginToday]
 
@@ -65,6 +68,7 @@ async def status(request: AnyRequest) -> StatusBody:
         ),
         disk=disk,
         rates=services.spending.rates(),
+        in_force=week.said(services.spending.ration()),
         activity=[BusyBody(titles.get(one.video, ""), one) for one in busy],
         origins=[origin for origin in services.following.origins() if _asked(origin)],
     )

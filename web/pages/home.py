@@ -12,7 +12,7 @@ from appliance.store import channels, decisions, ledger, lists, origins, rules
 from policies.explain import sentence
 from web.pages.show import Asked, disk, services, show
 from web.services import Services
-from web.views import decided, home, traffic
+from web.views import decided, home, traffic, week
 from web.views import disk as disks
 
 NEWEST = 8
@@ -64,6 +64,7 @@ async def first_page(request: Asked) -> Response[str]:
         {
             "home": view,
             "questions": asks,
+            "stopped": week.said(house.spending.ration()) if 0 in (budget.upload, budget.download) else "",
             "silences": home.silences(silent, now),
             "follow": {"url": "", "error": "", "hint": "", "done": "", "href": ""},
         },

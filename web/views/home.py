@@ -108,7 +108,7 @@ def home(
         videos=pulse.held,
         channels=len(channels),
         headline=_headline(pulse.held, len(channels)),
-        subline=_subline(history, len(channels)),
+        subline=_subline(history, len(channels), pulse.held),
         up=words.rate(pulse.rates.up),
         down=words.rate(pulse.rates.down),
         up_limit=words.limit(pulse.up_limit),
@@ -175,8 +175,10 @@ def _headline(held: int, channels: int) -> str:
     return f"Keeping {words.many(held, 'video')}"
 
 
-def _subline(history: History, channels: int) -> str:
+def _subline(history: History, channels: int, held: int) -> str:
     if history.empty:
+        if held:
+            return "Here to be watched, and given to whoever asks."
         return "The first videos are on their way." if channels else "Follow a channel, and its videos come to stay."
     line = f"Gave {history.up} in the last 30 days"
     return f"{line}, {history.ratio} times what it took." if history.ratio else f"{line} and took {history.down}."

@@ -152,6 +152,11 @@ def in_force(ration: Ration) -> InForce:
     )
 
 
+def said(ration: Ration) -> str:
+    """Return what is in force, until when, and what is held back beyond that, as sentences."""
+    return f"{told(ration.standing, ration.schedule, ration.now)} {yields(ration)}".strip()
+
+
 _NOTICED = 0.01
 """Seconds of waiting from which on a number is said: less is what any way to the internet varies by."""
 

@@ -50,7 +50,15 @@ def limit(per_second: int | None) -> str:
     """Return a limit in words: none is ``unlimited``, 0 is ``stopped``."""
     if per_second is None:
         return "unlimited"
-    return "stopped" if per_second == 0 else rate(per_second)
+    return "stopped" if per_second == 0 else f"{_as_typed(per_second)}/s"
+
+
+def _as_typed(count: int) -> str:
+    """Return bytes with two decimals where a person may have typed them: ``1.25 MB``."""
+    for unit, whole in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if whole <= count < 10 * whole:
+            return f"{count / whole:.2f}".rstrip("0").rstrip(".") + f"\u00a0{unit}"
+    return _thousands(count)
 
 
 def count(number: int) -> str:
