@@ -15,11 +15,13 @@ from appliance.domain.plan import Candidate, Disk, ReasonCode, Rule, RuleKind, V
 from appliance.domain.units import ByteCount, Origin, RenditionName, RuleId, VideoId, video_id
 from appliance.domain.video import Rendition, RenditionKind, Upstream, VideoDetail, VideoSummary
 from appliance.errors import LibraryMissing
+from appliance.plan import census
 from appliance.plan.planner import Planner, PlannerOptions
 from appliance.store import channels, decisions, rules, videos
 from appliance.store.engine import Store
 from appliance.store.leases import Leases
 from policies.worth import BUILT_IN, Ranking
+from tests.bench.catalogue import fill
 from tests.world.scripted import QuickClock
 
 HOST = Origin("tube.example.org")
@@ -201,3 +203,21 @@ async def test_no_garbage_is_looked_for_while_a_plan_is_made_and_it_is_afterward
     assert all(turn < before for _, turn in seen)
     assert gc.isenabled()
     assert sys.getswitchinterval() == before
+
+
+async def test_a_census_of_five_thousand_renditions_does_not_hold_the_loop(tmp_path: Path) -> None:
+    """What holds it for 50 ms of its own thread's time fails any test; here it must also have its turns meanwhile."""
+    await asyncio.to_thread(fill, tmp_path / "many", 1667)
+    async with Store(tmp_path / "many" / "catalogue.db") as store:
+        clock = QuickClock()
+        disk = Disk(ByteCount(20 * GB), ByteCount(10 * GB), ByteCount(GB), ByteCount(0))
+        taking = asyncio.create_task(
+            census.take(store, Leases(clock), disk, clock, web_videos=False, protect_after=timedelta(days=7))
+        )
+        turns = 0
+        while not taking.done():
+            turns += 1
+            await asyncio.sleep(0)
+        found = await taking
+    assert sum(len(video.renditions) for video in found.videos) >= 4_999
+    assert turns > 20
