@@ -347,6 +347,19 @@ def test_settings_are_read_back_as_they_are_shown() -> None:
     assert settings.parse(_option("swarm.dht", True, True), "") is False
     with pytest.raises(ValueError, match="number"):
         settings.parse(floor, "much")
+    for endless in ("inf", "nan", "1e400"):
+        with pytest.raises(ValueError, match="too large"):
+            settings.parse(floor, endless)
+
+
+def test_a_size_that_may_be_empty_is_set_in_gb_and_emptied_again() -> None:
+    daily = _option("follow.origin_daily_bytes", None, None)
+    daily = replace(daily, optional=True, description="Bytes of media taken from one server.")
+    shown = settings.groups([daily])[0].fields[0]
+    assert (shown.kind, shown.value, shown.sentence) == ("number", "", "GB of media taken from one server.")
+    assert "GB" in shown.label
+    assert (settings.parse(daily, "0.5"), settings.parse(daily, " ")) == (500_000_000, None)
+    assert settings.untouched(daily, "")
 
 
 def test_the_first_password_is_never_shown() -> None:

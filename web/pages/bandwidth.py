@@ -36,7 +36,8 @@ async def limit(request: Asked) -> Response[str]:
         try:
             await house.settings.save(changes)
         except BadInput as error:
-            errors[error.field.removeprefix("bandwidth.")] = f"{error.message} {error.hint}".strip()
+            said = error.message.removeprefix(f"{error.field}: ")
+            errors[error.field.removeprefix("bandwidth.")] = f"{said} {error.hint}".strip()
     if errors:
         return await _page(request, errors, sent, status=422)
     return go(request, "bandwidth", "limits")

@@ -1,5 +1,7 @@
 """Every setting for a person: grouped, with its source, its range and its lock. This module builds the fields."""
 
+import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -39,7 +41,9 @@ LABELS = {
     "floor_bytes": "Floor in GB",
     "floor_percent": "Floor in percent",
     "at_once": "Videos at once",
-    "challenge_daily_bytes": "Checks of copies, bytes a day",
+    "origin_daily_bytes": "From one server, GB a day",
+    "announce_at_once": "Videos that look for peers at once",
+    "challenge_daily_bytes": "Checks of copies, GB a day",
     "protect_days": "Patience with an origin",
     "patience": "Patience with a silent video",
     "web_videos": "Plain MP4 files too",
@@ -116,15 +120,24 @@ def parse(option: Option, text: str) -> object:
     text = text.strip()
     if isinstance(option.default, bool):
         return text == "on"
-    if isinstance(option.default, int | float):
+    if option.optional and not text:
+        return None
+    if _is_number(option):
         try:
             value = float(text.replace(",", "."))
         except ValueError:
             raise ValueError("This must be a number.") from None
+        if not math.isfinite(value * 1e9):
+            raise ValueError("This number is too large.")
         if option.path.endswith("_bytes"):
             return round(value * 1e9)
         return round(value) if isinstance(option.default, int) else value
     return text
+
+
+def _is_number(option: Option) -> bool:
+    """Tell whether a setting counts something; one that may be empty has no default to see that by."""
+    return isinstance(option.default, int | float) or option.path.endswith("_bytes")
 
 
 def untouched(option: Option, text: str) -> bool:
@@ -135,9 +148,11 @@ def untouched(option: Option, text: str) -> bool:
 def _field(option: Option, name: str, error: str, typed: Mapping[str, str]) -> Field:
     in_gb = option.path.endswith("_bytes")
     switch = isinstance(option.default, bool)
-    sentence = option.description.replace(", in bytes", "") if in_gb else option.description
+    sentence = option.description
+    if in_gb:  # a person counts in GB here, files and the API in bytes
+        sentence = re.sub("^Bytes ", "GB ", sentence.replace(", in bytes", ""))
     kind = "switch" if switch else "choice" if option.choices else "text"
-    if kind == "text" and isinstance(option.default, int | float):
+    if kind == "text" and _is_number(option):
         kind = "number"
     return Field(
         key=option.path,
