@@ -4,7 +4,7 @@ rules, filters, titles   a rule's scope and limits     worth    what keeping one
 soundness                what makes a rule valid       claims   every rule's wishes, ranked and comparable
 protect                  what may never be released    prices   what a byte costs where rules want the same
 renditions               which encodings are kept      brim     how much of a budget is best used
-sizes                    known and estimated bytes     fit      the most worth inside the budgets
+sizes                    known and estimated bytes     fit      the most worth inside: room, hearing, exchange, order
 rulebook, fields         rules as a file               lines    what was placed and not, as decisions
 presets                  rules to begin with           explain  reasons as sentences: filter_words, changes, wording
 
@@ -22,6 +22,7 @@ from appliance.domain.units import ByteCount, RuleId, VideoId
 from policies.claims import Claims, Desk, claims
 from policies.fit import Fit, fit
 from policies.lines import Findings, decision
+from policies.order import in_order
 from policies.protect import Protection, protection
 from policies.renditions import HAND_PIN_HEIGHT
 from policies.room import Room, capacity, missing, purse, space
@@ -41,7 +42,7 @@ def plan(world: World, rules: Iterable[Rule], now: datetime, kinds: Mapping[str,
     videos worth nothing. A video of unknown renditions may be wanted; its size is then estimated and its origin should
     be asked next, in the order of the plan.
     """
-    videos = tuple(sorted(world.videos, key=lambda video: video.id))
+    videos = tuple(map(world.videos.__getitem__, in_order([video.id for video in world.videos])))
     ordered = in_force(tuple(rules))
     desk = Desk(replace(world, videos=videos), videos, ordered, now, kinds)
     library = space(world)
@@ -148,7 +149,7 @@ def _plan(found: Findings, decisions: list[Decision]) -> Plan:
     coming = [(videos[at], d) for at, d in enumerate(decisions) if d.verdict is Verdict.PIN]
     going = [videos[at].held for at, d in enumerate(decisions) if d.verdict is Verdict.RELEASE]
     return Plan(
-        decisions=tuple(decisions[at] for at in sorted(range(len(decisions)), key=turn)),
+        decisions=tuple(map(decisions.__getitem__, in_order([turn(at) for at in range(len(decisions))]))),
         rules=tuple(_use(p.rule, p.budget, p.used, p.videos) for p in found.fit.room.purses),
         kept=ByteCount(total(Verdict.KEEP)),
         fetched=ByteCount(sum(missing(video, Choice(d.renditions, d.size)) for video, d in coming)),

@@ -20,6 +20,7 @@ from appliance.domain.pin import Wish
 from appliance.domain.plan import Candidate, Filters, Reason, ReasonCode, Rule, RuleKind, World
 from appliance.domain.units import ChannelId
 from appliance.domain.video import Upstream
+from policies.order import best_first
 from policies.protect import bar, holder
 from policies.rules import in_scope, not_needed, refusal, size_refusal
 from policies.sizes import Choice, choice
@@ -53,20 +54,6 @@ class Claims:
     def at(self, video: int) -> int | None:
         """Return the place in the lists of the rule's claim on a video, or None."""
         return self.ranks[video] - 1 if self.ranks[video] else None
-
-
-RUN = 10_000
-"""Values sorted at a time: one long sort would keep all other threads waiting until it is done."""
-
-
-def best_first(values: Sequence[float]) -> list[int]:
-    """Return the places of the greatest values first; of equal ones the earliest."""
-    runs = range(0, len(values), RUN)
-    order: list[int] = []
-    for start in runs:
-        order += sorted(range(start, min(start + RUN, len(values))), key=values.__getitem__, reverse=True)
-    # Runs that are in order already are only merged.
-    return sorted(order, key=values.__getitem__, reverse=True) if len(runs) > 1 else order
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from heapq import heapify, heappop, heapreplace
 from itertools import accumulate
 
-from policies.claims import Claims, Desk, best_first, home
+from policies.claims import Claims, Desk, home
+from policies.order import best_first
 from policies.prices import LIBRARY, Prices
 from policies.room import Claimed, Room, missing
 

@@ -7,16 +7,16 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import policies
 from appliance.clock import Clock
-from appliance.domain.plan import Disk, Plan, Rule
+from appliance.domain.plan import Disk, Plan, Rule, World
 from appliance.domain.traffic import Quota
 from appliance.errors import SeedkeepError
 from appliance.plan import census
 from appliance.plan.kinds import every as every_kind
-from appliance.plan.stillness import stillness
+from appliance.plan.stillness import let_go, stillness
 from appliance.store import channels, decisions, rules, saved
 from appliance.store.engine import Store, Touched
 from appliance.store.leases import Leases
@@ -84,8 +84,9 @@ class Planner:
                 await self._clock.sleep(_SETTLE)
                 self._wake.clear()
                 try:
-                    await self.run()
+                    made = list((await self.run()).decisions)
                     self.trouble = None
+                    await asyncio.to_thread(let_go, made)
                 except SeedkeepError as error:
                     self.trouble = error.message
                     _log.warning("no plan: %s", error.message)
@@ -124,17 +125,19 @@ class Planner:
         """Return what these rules would come to now, changing nothing. Raises LibraryMissing, DiskError."""
         disk, rankings = await self._disk(), await self._rankings()
         with stillness():
-            world = await census.take(
-                self._store,
-                self._leases,
-                disk,
-                self._clock,
-                web_videos=self._options.web_videos,
-                protect_after=self._options.protect_after,
-            )
+            worlds = [
+                await census.take(
+                    self._store,
+                    self._leases,
+                    disk,
+                    self._clock,
+                    web_videos=self._options.web_videos,
+                    protect_after=self._options.protect_after,
+                )
+            ]
             if (quota := self._quota()) is not None:
-                world = replace(world, download_left=quota.left, download_reset=quota.reset)
-            return await asyncio.to_thread(policies.plan, world, chosen, self._clock.now(), rankings)
+                worlds = [replace(worlds[0], download_left=quota.left, download_reset=quota.reset)]
+            return await asyncio.to_thread(_planned, worlds, chosen, self._clock.now(), rankings)
 
     async def _give_default_rules(self) -> None:
         """From the first channel on a default rule is in force; once deleted it does not come back."""
@@ -143,3 +146,13 @@ class Planner:
         for rule in await asyncio.to_thread(default_rules):
             await self._store.promise(rules.put, rule)
         await self._store.promise(saved.put, _SEEDED, "true")
+
+
+def _planned(worlds: list[World], chosen: tuple[Rule, ...], now: datetime, kinds: Mapping[str, Ranking]) -> Plan:
+    """Plan the one world in the list, which is used up: nobody else should hold it, so that it ends in this thread."""
+    world = worlds.pop()
+    made = policies.plan(world, chosen, now, kinds)
+    videos = list(world.videos)
+    del world
+    let_go(videos)
+    return made

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from datetime import datetime
+from typing import cast
 
 from sqlmodel import Session, col, select
 
@@ -155,7 +156,7 @@ def _renditions(session: Session) -> dict[VideoId, tuple[Rendition, ...]]:
     # Columns and not rows: there may be hundreds of thousands, and an object of the mapper's for each takes longest.
     columns = select(*RenditionRow.__table__.columns)  # type: ignore[attr-defined]
     for row in session.execute(columns.order_by(col(RenditionRow.video), col(RenditionRow.name))):
-        found[VideoId(row.video)].append(rendition_of(row))
+        found[VideoId(row.video)].append(rendition_of(cast(RenditionRow, row)))
     return {video: tuple(them) for video, them in found.items()}
 
 

@@ -87,7 +87,7 @@ class Play:
 
     @property
     def hours(self) -> int:
-        return self.views.shape[1]
+        return int(self.views.shape[1])
 
 
 def staged(seed: int, zipf: float, law: Law = power, count: int = 2000, hours: int = HOURS) -> Play:
