@@ -155,7 +155,8 @@ def _renditions(session: Session) -> dict[VideoId, tuple[Rendition, ...]]:
     found: dict[VideoId, list[Rendition]] = defaultdict(list)
     # Columns and not rows: there may be hundreds of thousands, and an object of the mapper's for each takes longest.
     columns = select(*RenditionRow.__table__.columns)  # type: ignore[attr-defined]
-    for row in session.execute(columns.order_by(col(RenditionRow.video), col(RenditionRow.name))):
+    columns = columns.order_by(col(RenditionRow.video), col(RenditionRow.name))
+    for row in session.execute(columns, execution_options={"yield_per": 2000}):
         found[VideoId(row.video)].append(rendition_of(cast(RenditionRow, row)))
     return {video: tuple(them) for video, them in found.items()}
 
