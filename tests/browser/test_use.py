@@ -240,6 +240,8 @@ async def test_a_question_is_answered_on_the_first_page(browser: Browser, tmp_pa
         await page.goto(opened.url)
         await expect(page.get_by_text("old.instance.example has not answered for 9 days.")).to_be_visible()
         await expect(page.get_by_role("link", name="export Theatre on the Quay")).to_be_visible()
+        assert (await page.locator(".worries").all_inner_texts())[-1].count("not answered") == 2
+        await expect(page.get_by_text("The origin has not answered")).to_have_count(0)
         await expect(page.get_by_role("link", name="more room")).to_have_attribute("href", "./rules/recent")
         await page.get_by_role("button", name=answer).click()
         await expect(page).to_have_url(f"{opened.url}/videos/{asked.video}?said={_SAID[answer]}")

@@ -46,6 +46,7 @@ async def first_page(request: Asked) -> Response[str]:
         held=held.by_state.get(PinState.PINNED, 0),
         asked=asked,
         troubles=house.health().troubles,
+        silent=frozenset(channel.id for origin in silent for channel in origin.channels),
     )
     view = home.home(
         pulse,

@@ -7,7 +7,7 @@ from datetime import datetime
 from appliance.domain.catalogue import SilentOrigin, VideoLine
 from appliance.domain.channel import Channel, Trouble
 from appliance.domain.pin import PinState
-from appliance.domain.units import VideoId
+from appliance.domain.units import ChannelId, VideoId
 from web.services import Activity, Rates
 from web.views import video, words
 from web.views.disk import Tray
@@ -80,6 +80,7 @@ class Pulse:
     """The numbers of this moment: rates, limits in bytes/s, pins that wait their turn, videos held whole.
 
     ``asked`` are videos that the rules want and of which the origin has still to be asked how they are fetched.
+    ``silent`` are channels whose server no longer answers: that is said once, of the server.
     """
 
     rates: Rates
@@ -89,6 +90,7 @@ class Pulse:
     held: int
     asked: int = 0
     troubles: tuple[str, ...] = ()
+    silent: frozenset[ChannelId] = frozenset()
 
 
 def home(
@@ -120,7 +122,7 @@ def home(
         queued=pulse.queued,
         asked=pulse.asked,
         watching=pulse.rates.viewers,
-        worries=worries(channels, now),
+        worries=worries((c for c in channels if c.id not in pulse.silent), now),
         troubles=pulse.troubles,
         newest=tuple(video.card(line, now, say) for line in newest),
         history=history,

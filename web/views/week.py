@@ -109,7 +109,7 @@ GROUPS: Mapping[str, tuple[str, str, Mapping[str, tuple[str, str, str]]]] = {
     ),
     "household": (
         "Household first",
-        "What we send never stands in the way of those at home.",
+        "What is sent stands back for those at home.",
         {
             "yield_to_household": (
                 "Hold back while packets wait in the router",
