@@ -20,6 +20,8 @@ ROUNDS = 3
 """What one rule hands over may fill what another would have handed over to."""
 
 _NOT_HELPED = (ReasonCode.TOO_LARGE, ReasonCode.CHANNEL_FULL)
+WORTH_IT = 200
+"""Of its budget, a rule that has less than one in so many bytes left is full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,9 @@ def exchange(desk: Desk, every: Sequence[Claims], room: Room) -> bool:
             break
         again = False
         for number, mine in enumerate(every):
+            if room.left < least[number]:
+                # It is the disk that is full: who pays makes no difference.
+                continue
             roomy = [n for n, size in enumerate(least) if n != number and _has_room(room, n, size)]
             waiting = [n for n, at in enumerate(mine.videos) if at not in room.taken] if roomy else []
             if waiting and _relieved(desk, every, room, number, waiting, roomy):
@@ -50,7 +55,8 @@ def exchange(desk: Desk, every: Sequence[Claims], room: Room) -> bool:
 def _has_room(room: Room, number: int, size: int) -> bool:
     purse = room.purses[number]
     counts = purse.rule.most is None or purse.videos < purse.rule.most
-    return counts and (purse.newcomers is None or purse.used + size <= purse.newcomers)
+    limit = purse.newcomers
+    return counts and (limit is None or purse.used + max(size, limit // WORTH_IT) <= limit)
 
 
 def _relieved(
