@@ -348,7 +348,9 @@ async def test_an_origin_that_fails_for_long_is_told_with_what_is_held_of_it(hou
     assert await house.store.read(origins.silent, now) == ()
 
 
-async def test_a_kind_of_another_package_is_taken_by_the_api_and_by_a_file_of_rules(house: House, api: httpx.AsyncClient) -> None:
+async def test_a_kind_of_another_package_is_taken_by_the_api_and_by_a_file_of_rules(
+    house: House, api: httpx.AsyncClient
+) -> None:
     made = await api.post("rules", json={"name": "Long ones", "kind": "longest"})
     assert made.status_code == 201, made.text
     ident = made.json()["id"]
