@@ -17,6 +17,8 @@ _TURN = 0.0005
 _READ = 60.0
 """Seconds after which whoever asked for a plan has read it."""
 
+_MANY = 200_000
+"""Objects made during a plan and still there, above which they are worth being kept from the collector."""
 _PART = 500
 
 _present = 0
@@ -46,7 +48,19 @@ def stillness() -> Iterator[None]:
     finally:
         _present -= 1
         if _present == 0:
-            gc.freeze()
+            if gc.get_count()[0] > _MANY:
+                gc.freeze()
+                asyncio.get_running_loop().call_later(_READ, _forget)
             gc.enable()
             sys.setswitchinterval(_turn_before)
-            asyncio.get_running_loop().call_later(_READ, gc.unfreeze)
+
+
+def _forget() -> None:
+    """Look once for what was left in cycles meanwhile; then what stays is out of every collection, as after the start.
+
+    Only after plans of very many videos: it stops everybody for a moment, and what was frozen at the start is unfrozen
+    with the rest.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()

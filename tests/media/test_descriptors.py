@@ -118,11 +118,12 @@ async def test_a_deleted_file_is_let_go_within_the_moment_however_often_it_is_as
     monkeypatch.setattr(descriptors, "KEPT_SECONDS", 0.2)
     await part(client, 0, 9)
     (shelf.folder / "360p.mp4").unlink()
-    assert deleted(shelf.folder) == 1
+    assert deleted(shelf.folder) >= 1  # the sender may still hold a copy for an instant
     async with asyncio.timeout(5):
         while (await client.get(FILE, headers={"Range": "bytes=0-9"})).status_code == 206:
             pass
-    assert deleted(shelf.folder) == 0
+        while deleted(shelf.folder):  # noqa: ASYNC110 - a thread closes it
+            await asyncio.sleep(0.01)
 
 
 async def test_what_the_shelf_no_longer_has_is_refused_at_once(client: httpx.AsyncClient, shelf: StandInShelf) -> None:
