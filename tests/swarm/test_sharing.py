@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import libtorrent as lt
+import pytest
 
 from appliance.clock import RealClock
 from appliance.domain.traffic import Budget
@@ -47,6 +48,7 @@ def _sharer(swarm: LibtorrentSwarm, films: dict[str, tuple[Content, int]], limit
     )
 
 
+@pytest.mark.trial
 async def test_the_only_copy_goes_out_before_the_popular_one_under_one_limit(tmp_path: Path) -> None:
     limit = 1 * MIB
     rare = Content.of({"rare.mp4": noise(4 * MIB, "rare")}, piece=64 * KIB, private=True)

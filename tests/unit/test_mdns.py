@@ -206,6 +206,7 @@ class TestOnAir:
                 gone = browser.until(named("gone"), 5)
                 assert gone["name"] in {s["name"] for s in seen if s["id"] == "box-two"}
 
+    @pytest.mark.trial
     def test_two_boxes_that_start_together_end_with_names_that_differ(self, lab: Lab) -> None:
         first, second = lab.host("a", "10.77.0.1"), lab.host("b", "10.77.0.2")
         with (
@@ -235,6 +236,7 @@ class TestOnAir:
             assert any(e["event"] == "packet" for e in right.end())
             assert [e for e in wrong.end() if e["event"] == "packet"] == []
 
+    @pytest.mark.trial
     def test_a_new_address_is_announced_instead_of_the_old(self, lab: Lab) -> None:
         box = lab.host("a", "10.77.0.1")
         with running(box, "announce", "Seedkeep", "box") as process:
