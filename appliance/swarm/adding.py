@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import libtorrent as lt
 
-from appliance.errors import SwarmError
+from appliance.errors import DiskError, SwarmError
 from appliance.swarm.extents import Extents
 from appliance.swarm.options import SwarmOptions
 from appliance.swarm.port import TorrentSpec
@@ -41,7 +41,10 @@ def check_spec(spec: TorrentSpec) -> None:
 def prepare(
     spec: TorrentSpec, options: SwarmOptions, resume: ResumeFiles, *, sequential: bool, stop: Callable[[], bool]
 ) -> Prepared:
-    """Read the resume data, hash what it does not claim where it lies, and return the add. Raises SwarmError."""
+    """Read the resume data, hash what it does not claim where it lies, and return the add.
+
+    Raises SwarmError, and DiskError where a link stands in a file's place: libtorrent would write where it leads.
+    """
     meta = spec.meta
     try:
         params = lt.load_torrent_buffer(meta.raw)
@@ -51,6 +54,7 @@ def prepare(
     if str(params.info_hashes.v1) != meta.info_hash or info is None or info.num_pieces() != meta.pieces:
         raise SwarmError("The BitTorrent engine reads this torrent differently than we do.")
     extents = Extents.of(spec.folder, spec.names, (size for _, size in meta.files), meta.piece_length)
+    _refuse_links(extents)
     hashes = info.hash_for_piece
     claim = resume.judge(meta.info_hash, extents, hashes, distrust=spec.distrust, stop=stop)
     trackers = tuple(usable_trackers(spec.trackers, allow_private=options.allow_private))
@@ -67,6 +71,15 @@ def prepare(
     if sequential:
         params.flags |= _FLAGS.sequential_download
     return Prepared(params, extents, claim, trackers, web_seeds, given)
+
+
+def _refuse_links(extents: Extents) -> None:
+    for file, name in enumerate(extents.names):
+        if extents.path(file).is_symlink():
+            raise DiskError(
+                f"{name} in the library is a link to somewhere else, and nothing is written through it.",
+                hint="Remove the link; the video is then fetched again.",
+            )
 
 
 def _resume_into(params: lt.add_torrent_params, claim: Claim) -> None:

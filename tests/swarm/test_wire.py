@@ -14,6 +14,7 @@ import pytest
 
 from appliance.domain.traffic import Budget, TrafficClass
 from appliance.domain.units import MIB, BytesPerSecond, InfoHash
+from appliance.errors import DiskError
 from appliance.swarm.options import PRIVATE_DHT
 from appliance.swarm.port import Fault, Flow, TorrentPhase, TorrentSpec, Whole
 from appliance.swarm.session import LibtorrentSwarm
@@ -331,3 +332,16 @@ async def test_web_seeds_held_back_for_a_viewer_who_does_not_come_are_used_after
         await swarm.add(spec, sequential=True)
         await swarm.start(film.meta.info_hash)
         await heard.whole(film)
+
+
+async def test_nothing_is_written_through_a_link_in_a_files_place(tmp_path: Path) -> None:
+    film = Content.of({"film.mp4": noise(64 * KIB)})
+    elsewhere = tmp_path / "precious.mp4"
+    elsewhere.write_bytes(b"precious")
+    (tmp_path / "media").mkdir()
+    (tmp_path / "media" / "film.mp4").symlink_to(elsewhere)
+    async with LibtorrentSwarm(quiet(tmp_path / "resume")) as swarm:
+        with pytest.raises(DiskError, match="link"):
+            await swarm.add(film.spec(tmp_path / "media"))
+        assert not swarm.holds(film.meta.info_hash)
+    assert elsewhere.read_bytes() == b"precious"
