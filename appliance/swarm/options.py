@@ -91,7 +91,7 @@ router's queue, however low the limit."""
 
 def is_even(budget: Budget) -> bool:
     """Say whether an upload limit is small enough to be given out evenly: others wait behind each burst."""
-    return budget.upload is not None and 0 < budget.upload < _EVEN_BELOW
+    return budget.upload is not None and budget.upload < _EVEN_BELOW
 
 
 def pace(options: SwarmOptions, *, watched: bool, even: bool = False) -> Any:
