@@ -4,6 +4,10 @@ A UDP datagram with a small TTL dies on its way, and the router at which it dies
 RFC 4443 for IPv6). Linux hands that answer to the socket that sent it once it asks for ``IP_RECVERR`` (ip(7)), as
 traceroute and mtr do without privileges. What waits in the router's queue towards the internet delays the datagram, so
 the time it takes over its quiet value is how long everybody else in the household waits as well.
+
+The kernel says when the datagram left and when the answer came (``SO_TIMESTAMPING``, its
+Documentation/networking/timestamping.rst). Were they timed here, a busy processor would look like a queue in the
+router: it lets this thread wait before it sends, and again when there is an answer to read.
 """
 
 import contextlib
@@ -13,13 +17,26 @@ import select
 import socket
 import struct
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 _PORT = 33434
 """Where traceroute begins: nobody listens there, and routers know it."""
 _IP_RECVERR, _IPV6_RECVERR = 11, 25
+_TOLD = frozenset({(socket.IPPROTO_IP, _IP_RECVERR), (socket.IPPROTO_IPV6, _IPV6_RECVERR)})
 _ERROR = struct.Struct("=IBBBBII")
 """``struct sock_extended_err`` of linux/errqueue.h: errno, origin, type, code, padding, info, data."""
+_ORIGIN_STAMP = 4
+"""``SO_EE_ORIGIN_TIMESTAMPING``: no error, but when a datagram of ours left."""
+_SO_TIMESTAMPING = 37
+_STAMP = struct.Struct("=qq")
+"""The first of ``struct scm_timestamping``: seconds and nanoseconds of the wall clock; zero: no stamp."""
+_STAMPS = 1 << 8 | 1 << 3 | 1 << 4 | 1 << 11
+"""``SOF_TIMESTAMPING_*`` of linux/net_tstamp.h: TX_SCHED (handed to the interface: every driver has it, and what waits
+in this machine's own queue counts, as it must where this machine is the router), RX_SOFTWARE, SOFTWARE, and OPT_TSONLY
+(without the datagram)."""
+_WARM_UP = 0.01
+"""Seconds that the kernel may take to begin with stamps of arrival, when nobody else on the machine wants any."""
 _PROBES = 2
 """A second. Linux answers one a second to each, after a burst of six (icmp_ratelimit): what is over is lost."""
 _APART = 0.03
@@ -29,11 +46,13 @@ _DEAD = frozenset({errno.EHOSTUNREACH, errno.ECONNREFUSED, errno.ENETUNREACH, er
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """Who answered, and after how many seconds. ``reached``: it is the target itself."""
+    """Who answered, and after how many seconds. ``reached``: it is the target itself; ``stamped``: the kernel timed it,
+    not this process."""
 
     address: str
     seconds: float
     reached: bool
+    stamped: bool = False
 
 
 def measure(target: str, ttl: int, patience: float = 1.0) -> Hop | None:
@@ -42,8 +61,9 @@ def measure(target: str, ttl: int, patience: float = 1.0) -> Hop | None:
     ``patience`` in seconds. Blocks as long: run it in a thread. None too where this machine has no way there, or
     nobody answers: many routers limit how often they do.
     """
-    with contextlib.suppress(OSError, ValueError), _socket(target, ttl) as probe:
-        return _quickest(probe, target, patience)
+    with contextlib.suppress(OSError, ValueError), contextlib.ExitStack() as open_ones:
+        probes = [_Probe(open_ones.enter_context(_socket(target, ttl)), (target, _PORT + n)) for n in range(_PROBES)]
+        return _quickest(probes, patience)
     return None
 
 
@@ -76,6 +96,8 @@ def _socket(target: str, ttl: int) -> socket.socket:
         else:
             probe.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
             probe.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, ttl)
+        with contextlib.suppress(OSError):  # a kernel without stamps: then we look at the clock ourselves
+            probe.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPING, _STAMPS)
         probe.setblocking(False)
     except OSError:
         probe.close()
@@ -83,64 +105,88 @@ def _socket(target: str, ttl: int) -> socket.socket:
     return probe
 
 
-def _quickest(probe: socket.socket, target: str, patience: float) -> Hop | None:
-    """Send a few probes, each to a port of its own, and take the quickest answer."""
+def _quickest(probes: list["_Probe"], patience: float) -> Hop | None:
+    """Send each probe in its turn, wait for all answers together, and return the quickest."""
     waiting = select.poll()
-    waiting.register(probe, 0)  # errors are told without being asked for
-    began = time.monotonic()
-    sent: dict[int, float] = {}
-    best: Hop | None = None
-    while (now := time.monotonic()) < began + patience + _APART * _PROBES:
-        if len(sent) < _PROBES and now >= began + _APART * len(sent):
-            port = _PORT + len(sent)
-            _send(probe, target, port)
-            sent[port] = time.monotonic()
-        due = _APART * len(sent) if len(sent) < _PROBES else patience
-        if not waiting.poll(max(0.0, began + due - time.monotonic()) * 1000):
-            if len(sent) == _PROBES:
-                break
-            continue
-        best = _quicker(best, _answer(probe), sent)
-        if len(sent) == _PROBES and best is not None:
-            return best  # the others can only be slower, or are as quick
-    return best
-
-
-def _send(probe: socket.socket, target: str, port: int) -> None:
-    try:
-        probe.sendto(b"seedkeep", (target, port))
-    except OSError as trouble:  # an answer to an earlier probe is told here, once; it is in the queue as well
-        if trouble.errno not in _DEAD:
-            raise
-        probe.sendto(b"seedkeep", (target, port))
-
-
-def _quicker(best: Hop | None, heard: tuple[str, int, bool] | None, sent: dict[int, float]) -> Hop | None:
-    if heard is None or heard[1] not in sent:
-        return best
-    who, port, reached = heard
-    took = time.monotonic() - sent[port]
-    return Hop(who, took, reached) if best is None or took < best.seconds else best
-
-
-def _answer(probe: socket.socket) -> tuple[str, int, bool] | None:
-    """Return (who, the port it was about, whether it is the target) from the queue of errors, if that says so."""
-    try:
-        _, ancillary, _, address = probe.recvmsg(512, 512, socket.MSG_ERRQUEUE)
-    except OSError:
-        return None
-    for _, _, data in ancillary:
-        if len(data) < _ERROR.size + 8:
-            continue
-        number = _ERROR.unpack_from(data)[0]
-        who = _address(data[_ERROR.size :])
-        if who is not None and number in _DEAD:
-            return who, address[1], number == errno.ECONNREFUSED
+    for probe in probes:
+        waiting.register(probe.socket, 0)  # errors are told without being asked for
+    began = time.monotonic() + _WARM_UP
+    end = began + _APART * len(probes) + patience
+    unsent = [(began + _APART * n, probe) for n, probe in enumerate(probes)]
+    while (now := time.monotonic()) < end:
+        while unsent and unsent[0][0] <= now:
+            unsent.pop(0)[1].send()
+        found = [hop for probe in probes if (hop := probe.hop) is not None]
+        if found and not unsent:
+            return min(found, key=lambda hop: hop.seconds)  # the others can only be slower, or are as quick
+        until = unsent[0][0] if unsent else end
+        waiting.poll(max(0.0, until - time.monotonic()) * 1000)
+        for probe in probes:
+            probe.hear()
     return None
+
+
+@dataclass(slots=True)
+class _Probe:
+    """One datagram and what became of it. It has a socket, and so a queue of errors, of its own."""
+
+    socket: socket.socket
+    to: tuple[str, int]
+    hop: Hop | None = None
+    _sent: float | None = None
+    _left: float | None = None
+
+    def send(self) -> None:
+        self._sent = time.monotonic()
+        self.socket.sendto(b"seedkeep", self.to)
+
+    def hear(self) -> None:
+        """Take what the queue of errors has: when the datagram left, and who answered when."""
+        for error, stamp in _told(self.socket):
+            number, origin = _ERROR.unpack_from(error)[:2]
+            if origin == _ORIGIN_STAMP:
+                self._left = stamp
+            elif self._sent is not None and number in _DEAD and (who := _address(error[_ERROR.size :])):
+                took, stamped = _took(time.monotonic() - self._sent, self._left, stamp)
+                self.hop = Hop(who, took, number == errno.ECONNREFUSED, stamped)
+
+
+def _told(probe: socket.socket) -> Iterator[tuple[bytes, float | None]]:
+    """Yield all that waits in the queue of errors, each with the kernel's stamp on it."""
+    while True:
+        try:
+            _, ancillary, _, _ = probe.recvmsg(512, 1024, socket.MSG_ERRQUEUE)
+        except OSError:
+            return
+        error, stamp = b"", None
+        for level, kind, data in ancillary:
+            if (level, kind) in _TOLD:
+                error = data
+            elif (level, kind) == (socket.SOL_SOCKET, _SO_TIMESTAMPING):
+                stamp = _stamp(data)
+        if len(error) >= _ERROR.size:
+            yield error, stamp
+
+
+def _stamp(data: bytes) -> float | None:
+    if len(data) < _STAMP.size:
+        return None
+    seconds, nanoseconds = _STAMP.unpack_from(data)
+    return seconds + nanoseconds / 1e9 or None
+
+
+def _took(seen: float, left: float | None, came: float | None) -> tuple[float, bool]:
+    """Return the seconds between two stamps of the kernel and True; ``seen`` by ourselves and False, where one is
+    missing or the clock was set meanwhile."""
+    if left is None or came is None or not 0 <= came - left <= seen:
+        return seen, False
+    return came - left, True
 
 
 def _address(data: bytes) -> str | None:
     """Return the address in a ``sockaddr_in`` or ``sockaddr_in6``."""
+    if len(data) < 8:
+        return None
     family = struct.unpack_from("=H", data)[0]
     if family == socket.AF_INET:
         return socket.inet_ntop(socket.AF_INET, data[4:8])
