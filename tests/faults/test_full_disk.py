@@ -13,6 +13,7 @@ import pytest
 from tests.faults.street import TRACES, unlisted
 from tests.world.box import Box
 from tests.world.disk import Disk, Hog, Watch, small_disk
+from tests.world.lab import not_run
 from tests.world.media import make
 from tests.world.origin import Origin
 from tests.world.published import Published
@@ -264,7 +265,7 @@ def test_a_disk_that_is_unplugged_in_the_middle_is_left_alone_within_seconds_and
     films = _publish(tube, 3)
     with _day(tmp_path, tube, tmp_path / "data") as day:
         if not day.disk.survives:
-            pytest.skip("not run: without loop devices a disk does not outlive being unplugged")
+            not_run("without loop devices a disk does not outlive being unplugged")
         day.begin()
         day.leave(films)
         tube.shape(rate=_size(films) / 8)

@@ -15,7 +15,7 @@ import pytest
 from appliance.domain.traffic import Budget, TrafficClass
 from appliance.domain.units import MIB, BytesPerSecond, InfoHash
 from appliance.errors import DiskError
-from appliance.swarm.options import PRIVATE_DHT
+from appliance.swarm.options import PRIVATE_DHT, SwarmOptions
 from appliance.swarm.port import Fault, Flow, TorrentPhase, TorrentSpec, Whole
 from appliance.swarm.session import LibtorrentSwarm
 from appliance.swarm.torrent import parse_torrent
@@ -235,15 +235,19 @@ async def test_a_web_seed_on_a_private_address_is_held_to_the_download_limit(tmp
 
 
 async def test_peers_find_each_other_over_the_dht_alone(tmp_path: Path) -> None:
+    """Each has an address of its own, as hosts have: a session that is told its own address by the DHT calls itself,
+    and from then on libtorrent shuns that address, whoever else is there."""
     film = Content.of({"film.mp4": noise(64 * KIB)})
     source = film.written(tmp_path / "source")
-    # a first announce may come before the node knows another
-    often: dict[str, Any] = {**PRIVATE_DHT, "dht_announce_interval": 1}
-    async with foreign(**often, enable_dht=True) as hub:
-        bootstrap = (f"127.0.0.1:{await asyncio.to_thread(hub.listen_port)}",)
-        one = quiet(tmp_path / "r1", dht=True, dht_bootstrap=bootstrap, extra=often)
-        two = quiet(tmp_path / "r2", dht=True, dht_bootstrap=bootstrap, extra=often)
-        async with LibtorrentSwarm(one) as giver, LibtorrentSwarm(two) as taker:
+    async with foreign("127.0.0.1", **PRIVATE_DHT, enable_dht=True) as hub:
+        hub_at = f"127.0.0.1:{await asyncio.to_thread(hub.listen_port)}"
+
+        def at(host: str) -> SwarmOptions:
+            # a first announce may come before the node knows another
+            often = {**PRIVATE_DHT, "dht_announce_interval": 1, "outgoing_interfaces": host}
+            return quiet(tmp_path / host, interfaces=(host,), dht=True, dht_bootstrap=(hub_at,), extra=often)
+
+        async with LibtorrentSwarm(at("127.0.0.2")) as giver, LibtorrentSwarm(at("127.0.0.3")) as taker:
             heard = Heard(taker)
             await giver.add(film.spec(source))
             await taker.add(film.spec(tmp_path / "media"))
