@@ -29,9 +29,9 @@ from appliance.host import process
 from appliance.host.systemd import Systemd
 from appliance.host.zone import host_zone
 from appliance.house import House
-from appliance.lan.interfaces import household
+from appliance.lan.watch import HouseholdWatch
 from appliance.library.marker import Library
-from appliance.options import program_version, swarm_options
+from appliance.options import interface_choice, program_version, swarm_options
 from appliance.serve.sendfile import WireProtocol
 from appliance.settings import Settings
 from appliance.store import saved
@@ -155,12 +155,12 @@ async def run(start: Start) -> None:
         listener = _listen(settings)
         stack.callback(listener.close)
         library = await _library(store, settings, data)
-        home = await asyncio.to_thread(household)
+        network = await stack.enter_async_context(HouseholdWatch(interface_choice(settings)))
         zone = await asyncio.to_thread(host_zone)
         schedule = await asyncio.to_thread(schedule_of, settings, zone)
-        swarm = LibtorrentSwarm(swarm_options(settings, data, home), until_counted(settings))
+        swarm = LibtorrentSwarm(swarm_options(settings, data, network.household), until_counted(settings))
         await stack.enter_async_context(swarm)
-        house = House(store, book, library, swarm, home, schedule, zone)
+        house = House(store, book, library, swarm, network, schedule, zone)
         holder.append(house)
         await _open_access(house)
         await stack.enter_async_context(house.fetcher)

@@ -15,6 +15,7 @@ MOST = 32
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _INTERFACE = re.compile(r"(?![0-9.]+$)[A-Za-z0-9][A-Za-z0-9._@-]{0,14}")
 """A network interface's name on Linux: 15 letters at most (IFNAMSIZ); digits alone are a mistyped address."""
+_PATTERN = re.compile(r"[A-Za-z0-9*?._@-]{1,15}")
 
 
 class Unusable(ValueError):
@@ -44,6 +45,14 @@ def interfaces(text: str) -> None:
     for entry in _entries(text, hint):
         if not (_is_address(entry.removeprefix("[").removesuffix("]")) or _INTERFACE.fullmatch(entry)):
             raise Unusable(f"{_quoted(entry)} is not an address or an interface", hint)
+
+
+def patterns(text: str) -> None:
+    """Raise Unusable unless ``text`` is a comma-separated list of interfaces' names, with ``*`` and ``?``, or empty."""
+    hint = "Write names as `ip link` shows them, with commas between them; * stands for any letters: eth0, wlan*."
+    for entry in _entries(text, hint):
+        if not _PATTERN.fullmatch(entry):
+            raise Unusable(f"{_quoted(entry)} is not an interface", hint)
 
 
 def listener(text: str) -> None:
@@ -87,6 +96,8 @@ CHECKS: Mapping[str, Callable[[str], None]] = {
     "bandwidth.week": week,
     "web.host": listener,
     "swarm.interfaces": interfaces,
+    "lan.allow_interfaces": patterns,
+    "lan.deny_interfaces": patterns,
     "swarm.dht_bootstrap": nodes,
 }
 """What a setting's text must be, by the setting's path."""

@@ -16,14 +16,15 @@ from appliance.domain.units import Origin, RenditionName, VideoId
 from appliance.follow.follower import Follower
 from appliance.follow.portraits import Portraits
 from appliance.front import Book, Ledger, schedule_of
-from appliance.lan.interfaces import Household, household, is_loopback
+from appliance.lan.interfaces import Household
 from appliance.lan.mdns import Announcement, Mdns
-from appliance.lan.watch import AddressWatch
+from appliance.lan.watch import HouseholdWatch
 from appliance.library.marker import Library
 from appliance.library.space import Space
 from appliance.options import (
     examiner_options,
     floor_of,
+    interface_choice,
     keeper_options,
     outbound_options,
     planner_options,
@@ -97,14 +98,14 @@ class House:
         book: Book,
         library: Library,
         swarm: LibtorrentSwarm,
-        home: Household,
+        network: HouseholdWatch,
         schedule: Schedule,
         zone: tzinfo,
     ) -> None:
         self.store, self.book, self.library, self.swarm = store, book, library, swarm
         self.clock: Clock = RealClock()
         self.data = Path(book.current.data_dir)
-        self.home, self.zone = home, zone
+        self.network, self.zone = network, zone
         self.leases = Leases(self.clock)
         self.setup_code: str | None = None
         self.started_at = self.clock.now()
@@ -152,6 +153,10 @@ class House:
         self.shelf = HouseShelf(self.keeper)
         self.media = create_media_app(self.shelf, self.leases, self.tender.count_player, self.tender.pace_player)
         self.web = create_app(self._services())
+
+    @property
+    def home(self) -> Household:
+        return self.network.household
 
     def _parts(self) -> Parts:
         return Parts(
@@ -226,7 +231,7 @@ class House:
             health=self.health,
             lan_hosts=self.lan_hosts,
             lan_address=self.lan_address,
-            is_lan=lambda address: is_loopback(address) or self.home.is_lan(address),
+            is_lan=self.network.is_household,
             setup_code=lambda: self.setup_code,
         )
 
@@ -260,6 +265,8 @@ class House:
             self.fetcher.reconfigure(outbound_options(after))
         if (after.swarm, after.follow) != (before.swarm, before.follow):
             self.swarm.reconfigure(swarm_options(after, self.data, self.home))
+        if after.lan != before.lan:
+            self.network.reconfigure(interface_choice(after))
         if after.library != before.library:
             self.space.reconfigure(floor_of(after))
             self._made_room()
@@ -279,13 +286,13 @@ class House:
     async def announce(self, port: int) -> None:
         """Say on the household's networks who we are, and follow its addresses, until cancelled."""
         async with AsyncExitStack() as stack:
+            stack.callback(self.network.listen(self._moved))
             if self.book.current.lan.mdns:
                 said = Announcement(
                     self.book.current.lan.name, port, self.library.library_id, program_version(), tls=False
                 )
-                self.mdns = await stack.enter_async_context(Mdns(said))
-            watch = await stack.enter_async_context(AddressWatch())
-            while True:
-                await watch.changed()
-                self.home = await asyncio.to_thread(household)
-                self.swarm.reconfigure(swarm_options(self.book.current, self.data, self.home))
+                self.mdns = await stack.enter_async_context(Mdns(said, self.network, _chance))
+            await asyncio.Event().wait()
+
+    def _moved(self, home: Household) -> None:
+        self.swarm.reconfigure(swarm_options(self.book.current, self.data, home))

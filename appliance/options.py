@@ -5,7 +5,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from appliance.domain.units import ByteCount
-from appliance.lan.interfaces import Household
+from appliance.lan.interfaces import Choice, Household
 from appliance.library.space import Floor
 from appliance.outbound.fetch import OutboundOptions
 from appliance.pin.keeper import KeeperOptions
@@ -68,6 +68,11 @@ def yielding_options(settings: Settings) -> YieldingOptions:
 
 def planner_options(settings: Settings) -> PlannerOptions:
     return PlannerOptions(settings.pin.web_videos, timedelta(days=settings.plan.protect_days))
+
+
+def interface_choice(settings: Settings) -> Choice:
+    """Return which interfaces the owner says are the household's."""
+    return Choice(_list(settings.lan.allow_interfaces), _list(settings.lan.deny_interfaces))
 
 
 def examiner_options(settings: Settings, home: Household) -> ExaminerOptions:

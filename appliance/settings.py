@@ -160,6 +160,12 @@ class Lan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
             description="Name on this network: letters, digits, hyphens.",
         ),
     ] = "seedkeep"
+    allow_interfaces: Annotated[
+        str, Meta(max_length=500, description="The only interfaces that are this network: eth0, wlan*; empty: chosen.")
+    ] = ""
+    deny_interfaces: Annotated[
+        str, Meta(max_length=500, description="Interfaces that never are this network: enp3s0, vmbr*.")
+    ] = ""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -1,33 +1,59 @@
 """The household's network as this machine sees it: this module tells its interfaces from bridges and tunnels.
 
-An address is *of the LAN* when it lies in a subnet of one of these interfaces that only a household has: private IPv4,
-IPv6 link-local, unique local, or a delegated /64. Loopback is asked for apart.
+``watch.HouseholdWatch`` follows them while they change. An address is *of the LAN* when it lies in a subnet of one of
+these interfaces that only a household has: private IPv4, IPv6 link-local, unique local, or a delegated /64. Loopback
+is asked for apart.
 """
 
 import ipaddress
+from collections.abc import Iterable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 from pathlib import Path
 
-import ifaddr
+from appliance.lan import netlink
+from appliance.lan.netlink import Link
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = IPv4Network | IPv6Network
 
 SKIPPED = (
-    *("docker", "br-", "veth", "virbr", "vmnet", "vboxnet", "podman", "cni", "flannel", "cali", "kube", "lxc", "lxd"),
-    *("incus", "nerdctl", "tun", "tap", "utun", "wg", "tailscale", "zt", "nebula", "ppp", "ipsec", "gre", "sit"),
-    *("dummy", "ifb", "awdl", "llw", "wwan", "rmnet", "p2p"),
+    *("docker", "veth", "virbr", "vmnet", "vboxnet", "podman", "cni", "flannel", "cali", "kube", "lxcbr", "lxdbr"),
+    *("incusbr", "nerdctl", "tun", "tap", "utun", "wg", "tailscale", "zt", "nebula", "ppp", "ipsec", "gre", "sit"),
+    *("dummy", "ifb", "awdl", "llw", "wwan", "wwp", "wwx", "rmnet", "p2p"),
 )
-"""What the names of containers', virtual machines' and tunnels' interfaces start with (after what others skip)."""
+"""What the names of containers', virtual machines', tunnels' and mobile links start with; some have no kind."""
+REAL = frozenset({"", "vlan", "macvlan", "macvtap", "ipvlan", "bond", "team", "dsa", "openvswitch", "batadv"})
+"""Kinds of links that the household may be on: hardware, and what is laid over or ties together hardware. The ports of
+an Open vSwitch are where some storage boxes have their address; a macvlan is how containers stand in the LAN."""
+LENT = frozenset({"veth", "tun"})
+"""A cable's end, or a tap that stands for a card: all the network a container or a small virtual machine may have."""
 
 _HOUSEHOLD_V4 = tuple(
     ipaddress.IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16")
 )
 _LINK_LOCAL_V6 = IPv6Network("fe80::/10")
-_SYS = Path("/sys/class/net")
-_ETHERNET, _UP, _POINT_TO_POINT = 1, 0x1, 0x10
+_ETHERNET = 1
+"""ARPHRD_ETHER: Ethernet and Wi-Fi."""
+_MARKS = (Path("/.dockerenv"), Path("/run/.containerenv"))
+"""Files that say: this is a container of Docker's or Podman's."""
+_CONTAINERS = (IPv4Network("172.16.0.0/12"), IPv4Network("10.88.0.0/16"))
+"""Where those two put their containers. Behind their bridge the whole world may come as the bridge's own address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The owner's choice, by names in which ``*`` and ``?`` stand for more. ``allow`` names the only interfaces to
+    take, whatever they are; ``deny`` some never to take, even so."""
+
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+
+
+NO_CHOICE = Choice()
+"""Every interface is judged by what it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +92,14 @@ class Household:
         found = parsed(address)
         return found is not None and any(found in n for n in self.networks() if n.version == found.version)
 
+    def facing(self, address: str) -> Address | None:
+        """Return our address in the subnet that ``address`` is in, None where it is in none of ours."""
+        found = parsed(address)
+        if found is None:
+            return None
+        held = (a for i in self.interfaces for a in i.addresses if is_household(a) and a.version == found.version)
+        return next((a.ip for a in held if found in a.network), None)
+
     def ranges(self) -> tuple[tuple[str, str], ...]:
         """Return (first, last) address of each LAN subnet, for libtorrent's filter of peer classes."""
         return tuple((str(n.network_address), str(n.broadcast_address)) for n in self.networks())
@@ -95,54 +129,61 @@ def parsed(address: str) -> Address | None:
     return mapped or found
 
 
-def household(allow: frozenset[str] = frozenset(), deny: frozenset[str] = frozenset()) -> Household:
-    """Return the household's interfaces now. Reads ``/sys``, so call it in a thread.
+def household(choice: Choice = NO_CHOICE) -> Household:
+    """Return the household's interfaces now. Raises OSError. Asks the kernel, so call it in a thread."""
+    return chosen(netlink.links(), choice, contained=any(mark.exists() for mark in _MARKS))
 
-    ``allow`` names the only interfaces to take, whatever they are; ``deny`` names some never to take.
+
+def chosen(links: Iterable[Link], choice: Choice, *, contained: bool = False) -> Household:
+    """Return the links that the household is on: those that run, have an address, and are chosen or judged real.
+
+    ``contained``: we are in a container of Docker's or Podman's, where a cable leads to a bridge of the host's.
     """
-    found = [Interface(a.name, a.index or 0, _addresses(a)) for a in ifaddr.get_adapters()]
-    return Household(tuple(i for i in found if i.addresses and _is_chosen(i, allow, deny)))
-
-
-def _is_chosen(interface: Interface, allow: frozenset[str], deny: frozenset[str]) -> bool:
-    if interface.name in deny or all(a.ip.is_loopback for a in interface.addresses):
-        return False
-    if allow:
-        return interface.name in allow
-    return not interface.name.lower().startswith(SKIPPED) and _is_physical(_SYS / interface.name)
-
-
-def _is_physical(entry: Path) -> bool:
-    """Judge by kind: Ethernet and Wi-Fi (a container's end of a cable too), and bridges that have such a member."""
-    if not entry.exists():
-        return True  # another network namespace's /sys: nothing to judge by
-    if _number(entry / "type", _ETHERNET) != _ETHERNET or (entry / "tun_flags").exists():
-        return False
-    if _number(entry / "flags", 0) & _POINT_TO_POINT:
-        return False
-    if not (entry / "bridge").exists():
-        return True
-    return any(
-        (member / "port" / "device").exists() or _has_device(member.name) for member in (entry / "brif").iterdir()
+    every = tuple(links)
+    machine = any(link.kind == "" and _is_ethernet(link) for link in every)
+    found = (
+        link
+        for link in every
+        if link.addresses and _runs(link) and _is_chosen(link, choice, every, machine=machine, contained=contained)
     )
+    return Household(tuple(Interface(link.name, link.index, link.addresses) for link in found))
 
 
-def _has_device(name: str) -> bool:
-    return (_SYS / name / "device").exists()
+def _runs(link: Link) -> bool:
+    """Whether it is up and has a carrier, and is not loopback."""
+    needed = netlink.UP | netlink.RUNNING
+    return link.flags & (needed | netlink.LOOPBACK) == needed
 
 
-def _number(path: Path, default: int) -> int:
-    try:
-        return int(path.read_text().strip(), 0)
-    except (OSError, ValueError):
-        return default
+def _is_ethernet(link: Link) -> bool:
+    return link.type == _ETHERNET and not link.flags & (netlink.LOOPBACK | netlink.POINT_TO_POINT)
 
 
-def _addresses(adapter: ifaddr.Adapter) -> tuple[IPv4Interface | IPv6Interface, ...]:
-    out: list[IPv4Interface | IPv6Interface] = []
-    for ip in adapter.ips:
-        if isinstance(ip.ip, str):
-            out.append(IPv4Interface(f"{ip.ip}/{ip.network_prefix}"))
-        else:
-            out.append(IPv6Interface(f"{ip.ip[0].partition('%')[0]}/{ip.network_prefix}"))
-    return tuple(sorted(out, key=lambda a: (a.version, int(a.ip))))
+def _is_chosen(link: Link, choice: Choice, every: tuple[Link, ...], *, machine: bool, contained: bool) -> bool:
+    if _named(link.name, choice.deny):
+        return False
+    if choice.allow:
+        return _named(link.name, choice.allow)
+    if not _is_ethernet(link):
+        return False
+    if link.kind == "bridge":
+        return any(port.master == link.index and _is_real(port) for port in every)
+    if link.kind in LENT and not machine and not link.master:
+        return not _is_virtual(link.name) and not (contained and _is_a_containers(link))
+    return _is_real(link)
+
+
+def _is_real(link: Link) -> bool:
+    return link.kind in REAL and _is_ethernet(link) and not _is_virtual(link.name)
+
+
+def _is_virtual(name: str) -> bool:
+    return name.lower().startswith(SKIPPED)
+
+
+def _is_a_containers(link: Link) -> bool:
+    return any(a.ip in n for a in link.addresses for n in _CONTAINERS if a.version == 4)
+
+
+def _named(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)

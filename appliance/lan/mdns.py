@@ -20,15 +20,13 @@ from zeroconf._dns import DNSAddress
 from zeroconf._services.info import AddressResolver
 from zeroconf.asyncio import AsyncZeroconf
 
-from appliance.lan.interfaces import Address, Household, household, parsed
-from appliance.lan.watch import AddressWatch
+from appliance.lan.interfaces import Address, Household, parsed
+from appliance.lan.watch import HouseholdWatch
 
 log = logging.getLogger(__name__)
 
 _TYPES = ("_http._tcp.local.", "_seedkeep._tcp.local.")
 _PROBE_MS = 900
-_SETTLE = 1.0
-"""Seconds to let a burst of address changes pass."""
 _RETRY = 30.0
 _TRIES = 50
 _STOP = 3.0
@@ -62,8 +60,9 @@ class Mdns:
     ours; ``listen`` tells of every change.
     """
 
-    def __init__(self, announcement: Announcement, find: Callable[[], Household] = household) -> None:
-        self._announcement, self._find = announcement, find
+    def __init__(self, announcement: Announcement, network: HouseholdWatch, chance: Callable[[], float]) -> None:
+        self._announcement, self._network, self._chance = announcement, network, chance
+        self._moved = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._listeners: list[Callable[[Announced | None], None]] = []
         self.announced: Announced | None = None
@@ -84,41 +83,34 @@ class Mdns:
 
     async def _keep(self) -> None:
         attempt = 1
-        async with AddressWatch() as watch:
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._network.listen(lambda _: self._moved.set()))
             while True:
-                home = await asyncio.to_thread(self._find)
+                self._moved.clear()
+                home = self._network.household
                 conflict = asyncio.Event()
                 try:
                     if not home.addresses():
-                        await self._until(home, watch, None)
+                        await self._moved.wait()
                         continue
                     async with self._on_air(home, attempt, conflict) as attempt:
-                        lost = await self._until(home, watch, conflict)
+                        lost = await self._until(conflict)
                     attempt = attempt + 1 if lost else 1
                 except (ZeroconfError, OSError, TimeoutError) as error:
                     log.warning("The box cannot be announced on this network: %s", error)
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(_RETRY):
-                            await watch.changed()
+                            await self._moved.wait()
 
-    async def _until(self, home: Household, watch: AddressWatch, conflict: asyncio.Event | None) -> bool:
-        """Return False once our interfaces are others than ``home``, True once our name is lost."""
-        lost = None if conflict is None else asyncio.create_task(conflict.wait())
+    async def _until(self, conflict: asyncio.Event) -> bool:
+        """Return False once our interfaces are others, True once our name is lost."""
+        waits = {asyncio.create_task(conflict.wait()), asyncio.create_task(self._moved.wait())}
         try:
-            while True:
-                moved = asyncio.create_task(watch.changed())
-                try:
-                    await asyncio.wait([moved] if lost is None else [moved, lost], return_when=asyncio.FIRST_COMPLETED)
-                finally:
-                    moved.cancel()
-                if lost is not None and lost.done():
-                    return True
-                await asyncio.sleep(_SETTLE)
-                if await asyncio.to_thread(self._find) != home:
-                    return False
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            return conflict.is_set()
         finally:
-            if lost is not None:
-                lost.cancel()
+            for wait in waits:
+                wait.cancel()
 
     @asynccontextmanager
     async def _on_air(self, home: Household, attempt: int, conflict: asyncio.Event) -> AsyncIterator[int]:

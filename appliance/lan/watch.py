@@ -1,50 +1,106 @@
-"""The kernel says when an address or a link comes or goes (rtnetlink(7)): this module listens for that."""
+"""The household's interfaces while they come, go and change their addresses: this module follows them.
+
+The kernel says when (rtnetlink(7)); a burst of changes, as when a cable is put in, is one change.
+"""
 
 import asyncio
 import contextlib
+import logging
 import socket
+from collections.abc import Callable
 from typing import Self
 
-_GROUPS = 0x1 | 0x10 | 0x100
-"""RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR."""
+from appliance.lan import netlink
+from appliance.lan.interfaces import NO_CHOICE, Choice, Household, household, is_loopback
+
+log = logging.getLogger(__name__)
+
+_SETTLE = 0.2
+"""Seconds to let a burst of changes pass."""
+
+Listener = Callable[[Household], None]
 
 
-class AddressWatch:
-    """An async context manager; ``changed`` waits for the next change; without netlink it never ends."""
+class HouseholdWatch:
+    """The one place that knows the household's interfaces now. An async context manager.
 
-    def __init__(self) -> None:
-        self._socket: socket.socket | None = None
-        self._event = asyncio.Event()
+    ``household`` is true once it is entered; ``listen`` tells of every change after that, within half a second. Where
+    the kernel tells nothing (no netlink), it stays as it was.
+    """
+
+    def __init__(self, choice: Choice = NO_CHOICE, find: Callable[[Choice], Household] = household) -> None:
+        self._choice, self._find = choice, find
+        self._listeners: list[Listener] = []
+        self._stirred = asyncio.Event()
+        self._changes: socket.socket | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.household = Household(())
 
     async def __aenter__(self) -> Self:
         try:
-            self._socket = socket.socket(
-                socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE
-            )
-            self._socket.bind((0, _GROUPS))
-        except OSError:
-            self._close()
-        else:
-            asyncio.get_running_loop().add_reader(self._socket.fileno(), self._read)
+            self._subscribe()
+            await self._look()
+        except BaseException:
+            self._unsubscribe()
+            raise
+        self._task = asyncio.create_task(self._follow(), name="interfaces")
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        if self._socket is not None:
-            asyncio.get_running_loop().remove_reader(self._socket.fileno())
-        self._close()
+        self._unsubscribe()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
 
-    async def changed(self) -> None:
-        """Return at the next change, or at once where one came since the last call."""
-        await self._event.wait()
-        self._event.clear()
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Call ``listener`` on the loop, with the new household, whenever it changes; the answer ends it."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
 
-    def _read(self) -> None:
-        self._event.set()
+    def is_household(self, address: str) -> bool:
+        """Whether ``address`` (with or without a scope) is of the LAN, or this machine itself."""
+        return is_loopback(address) or self.household.is_lan(address)
+
+    def reconfigure(self, choice: Choice) -> None:
+        """Take the owner's new choice; listeners hear of it where it makes a difference."""
+        self._choice = choice
+        self._stirred.set()
+
+    async def _follow(self) -> None:
+        while True:
+            await self._stirred.wait()
+            await asyncio.sleep(_SETTLE)
+            self._stirred.clear()
+            await self._look()
+
+    def _subscribe(self) -> None:
+        with contextlib.suppress(OSError):
+            self._changes = netlink.changes()
+            asyncio.get_running_loop().add_reader(self._changes.fileno(), self._read, self._changes)
+
+    def _unsubscribe(self) -> None:
+        if self._changes is not None:
+            asyncio.get_running_loop().remove_reader(self._changes.fileno())
+            self._changes.close()
+            self._changes = None
+
+    def _read(self, changes: socket.socket) -> None:
+        self._stirred.set()
         with contextlib.suppress(OSError):  # ENOBUFS: changes were lost, which is a change
-            while self._socket is not None and self._socket.recv(65536):
+            while changes.recv(65536):
                 pass
 
-    def _close(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+    async def _look(self) -> None:
+        try:
+            found = await asyncio.to_thread(self._find, self._choice)
+        except OSError as error:
+            log.warning("This machine's network interfaces cannot be listed: %s", error)
+            return
+        if found == self.household:
+            return
+        self.household = found
+        for listener in list(self._listeners):
+            try:
+                listener(found)
+            except Exception:
+                log.exception("a listener to changes of the network failed")

@@ -8,6 +8,7 @@ import json
 import socket
 import struct
 import sys
+from secrets import SystemRandom
 from typing import Any
 
 from zeroconf import ServiceStateChange, Zeroconf
@@ -15,6 +16,7 @@ from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZerocon
 
 from appliance.lan.interfaces import household
 from appliance.lan.mdns import Announced, Announcement, Mdns
+from appliance.lan.watch import HouseholdWatch
 
 
 def say(**fields: Any) -> None:
@@ -35,10 +37,11 @@ async def announce(name: str, box: str) -> None:
         else:
             say(event="announced", host=announced.host, instance=announced.instance, addresses=announced.addresses)
 
-    mdns = Mdns(Announcement(name=name, port=7333, box=box, version="1"))
-    mdns.listen(changed)
-    async with mdns:
-        await input_ends()
+    async with HouseholdWatch() as network:
+        mdns = Mdns(Announcement(name=name, port=7333, box=box, version="1"), network, SystemRandom().random)
+        mdns.listen(changed)
+        async with mdns:
+            await input_ends()
     say(event="left")
 
 

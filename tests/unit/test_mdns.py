@@ -5,111 +5,18 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from ipaddress import IPv4Interface, IPv6Interface, ip_address
+from ipaddress import ip_address
 from pathlib import Path
 from subprocess import DEVNULL, PIPE
 from typing import Any
 
-import ifaddr
 import pytest
 
-from appliance.lan import interfaces
-from appliance.lan.interfaces import Household, Interface, household, is_loopback
 from appliance.lan.mdns import host_label, others, yields
 from tests.world.lab import Host, Lab
 
 ROOT = Path(__file__).parents[2]
 Event = dict[str, Any]
-
-
-def home(*addresses: str, name: str = "eth0") -> Household:
-    found = tuple(IPv6Interface(a) if ":" in a else IPv4Interface(a) for a in addresses)
-    return Household((Interface(name, 2, found),))
-
-
-class TestHousehold:
-    @pytest.mark.parametrize(
-        ("address", "ours"),
-        [
-            ("192.168.1.77", True),
-            ("192.168.2.1", False),
-            ("8.8.8.8", False),
-            ("::ffff:192.168.1.77", True),
-            ("fd00:1::99", True),
-            ("fd00:2::99", False),
-            ("2001:db8:7::5", True),
-            ("2001:db8:8::5", False),
-            ("fe80::1%eth0", True),
-            ("nonsense", False),
-            ("", False),
-            ("127.0.0.1", False),
-        ],
-    )
-    def test_the_lan_is_our_own_subnets(self, address: str, ours: bool) -> None:
-        here = home("192.168.1.5/24", "fd00:1::5/64", "2001:db8:7::1/64", "fe80::5/64")
-        assert here.is_lan(address) is ours
-
-    def test_neighbours_in_a_public_subnet_are_strangers(self) -> None:
-        here = home("203.0.113.5/24", "100.64.3.4/10")
-        assert here.networks() == ()
-        assert not here.is_lan("203.0.113.6")
-
-    def test_ranges_are_first_and_last_addresses(self) -> None:
-        here = home("192.168.1.5/24", "fd00:1::5/64", "fe80::5/64")
-        assert here.ranges() == (
-            ("192.168.1.0", "192.168.1.255"),
-            ("fd00:1::", "fd00:1::ffff:ffff:ffff:ffff"),
-            ("fe80::", "febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
-        )
-        assert [str(a) for a in here.addresses()] == ["192.168.1.5", "fd00:1::5"]
-
-    @pytest.mark.parametrize(
-        ("address", "loop"), [("127.0.0.5", True), ("::1", True), ("10.0.0.1", False), ("", False)]
-    )
-    def test_loopback_is_told_apart(self, address: str, loop: bool) -> None:
-        assert is_loopback(address) is loop
-
-    def test_this_machines_loopback_is_never_an_interface_of_the_household(self) -> None:
-        assert all(i.name != "lo" for i in household().interfaces)
-
-
-class TestKinds:
-    @pytest.mark.parametrize(
-        ("name", "facts", "ours"),
-        [
-            ("eth0", {"type": "1", "flags": "0x1003"}, True),
-            ("wlan0", {"type": "1", "flags": "0x1003"}, True),
-            ("docker0", {"type": "1", "flags": "0x1003"}, False),
-            ("br-1f2e3d", {"type": "1", "flags": "0x1003"}, False),
-            ("tailscale0", {"type": "65534", "flags": "0x10d1"}, False),
-            ("home", {"type": "65534", "flags": "0x10d1"}, False),
-            ("vpn", {"type": "1", "flags": "0x1003", "tun_flags": "0x1002"}, False),
-            ("uplink", {"type": "1", "flags": "0x1013"}, False),
-            (
-                "br0",
-                {"type": "1", "flags": "0x1003", "bridge/x": "", "brif/enp3s0/x": "", "../enp3s0/device": ""},
-                True,
-            ),
-            ("br1", {"type": "1", "flags": "0x1003", "bridge/x": "", "brif/vnet0/x": ""}, False),
-            ("unseen", {}, True),
-        ],
-    )
-    def test_an_interface_is_judged_by_name_and_kind(
-        self, name: str, facts: dict[str, str], ours: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(interfaces, "_SYS", tmp_path)
-        monkeypatch.setattr(ifaddr, "get_adapters", lambda: [adapter(name), adapter("other", "10.9.9.9")])
-        for path, text in facts.items():
-            place = tmp_path / name / path
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text(text)
-        assert any(i.name == name for i in household().interfaces) is ours
-        assert not any(i.name == name for i in household(deny=frozenset({name})).interfaces)
-        assert [i.name for i in household(allow=frozenset({name})).interfaces] == [name]
-
-
-def adapter(name: str, address: str = "192.168.7.7") -> ifaddr.Adapter:
-    return ifaddr.Adapter(name, name, [ifaddr.IP(address, 24, name)], index=7)
 
 
 class TestNames:

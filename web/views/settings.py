@@ -49,6 +49,8 @@ LABELS = {
     "web_videos": "Plain MP4 files too",
     "mdns": "Announce on this network",
     "name": "Name of this box",
+    "allow_interfaces": "Interfaces of this network",
+    "deny_interfaces": "Interfaces left out",
     "data_dir": "Data folder",
     "library_dir": "Media folder",
     "export_dir": "Folder for exports",
