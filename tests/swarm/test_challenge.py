@@ -2,8 +2,11 @@
 
 import asyncio
 import hashlib
+import json
 import socket
 import struct
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -37,6 +40,8 @@ from tests.world.doorman import (
     saying,
 )
 from tests.world.http import Reply, Request, Server
+from tests.world.lab import Lab
+from tests.world.peers import Peer
 
 FILM = Content.of({"film.mp4": noise(700 * KIB + 5)}, piece=64 * KIB)
 HASH, PIECES = FILM.meta.info_hash, FILM.meta.pieces
@@ -284,6 +289,30 @@ async def test_a_liar_in_a_real_swarm_is_caught_by_asking_whom_the_session_met(t
             await seed.close()
 
 
+@pytest.mark.net
+def test_a_liar_on_a_host_of_its_own_is_caught_and_an_honest_seed_is_verified(lab: Lab, tmp_path: Path) -> None:
+    """Four hosts, each with a process of its own: a tracker, ourselves in the house, a seed and a liar out there."""
+    torrent = tmp_path / "film.torrent"
+    torrent.write_bytes(FILM.meta.raw)
+    box, seed_host = lab.host("box", "10.77.0.2"), lab.host("seed", "10.78.0.2")
+    liar_host, tracker_host = lab.host("liar", "10.78.0.3"), lab.host("tracker", "10.78.0.1")
+    options = ("--host", seed_host.address, "--name", "film.mp4")
+    with Peer.begin("seed", torrent, FILM.written(tmp_path / "seed"), *options, spawn=seed_host.python) as seed:
+        told = ("-m", "tests.swarm.pretender", HASH, str(PIECES), liar_host.address)
+        liar = liar_host.python(*told, stdout=subprocess.PIPE)
+        assert liar.stdout
+        named = ((seed_host.address, seed.port), (liar_host.address, int(liar.stdout.readline())))
+        with tracker_host.inside():
+            tracker = Tracker(*named, host=tracker_host.address)
+        try:
+            job = {"torrent": str(torrent), "folder": str(FILM.written(tmp_path / "box")), "name": "film.mp4"}
+            job |= {"listen": box.address, "tracker": tracker.url}
+            said = box.check(sys.executable, "-m", "tests.swarm.asker", json.dumps({**job, "peers": len(named)}))
+        finally:
+            tracker.close()
+    assert json.loads(said) == {"10.78.0.2 claims all": Kind.VERIFIED, "10.78.0.3 claims all": Kind.FAILED}
+
+
 async def test_we_are_nobody_elses_copy(tmp_path: Path) -> None:
     """A tracker names our own address, as every tracker does; libtorrent calls it and finds itself."""
     async with LibtorrentSwarm(quiet(tmp_path / "resume")) as swarm:
@@ -319,12 +348,12 @@ async def until(true: Callable[[], bool], seconds: float = 15) -> None:
 class Tracker:
     """Says that there are eight whole copies, and names some peers."""
 
-    def __init__(self, *named: tuple[str, int]) -> None:
+    def __init__(self, *named: tuple[str, int], host: str = "127.0.0.1") -> None:
         self.broken = False
         self._peers = b"".join(socket.inet_aton(host) + struct.pack(">H", port) for host, port in named)
-        self._server = Server(self._answer, "127.0.0.1", (0,))
+        self._server = Server(self._answer, host, (0,))
         self._server.start()
-        self.url = f"http://127.0.0.1:{self._server.ports[0]}/announce"
+        self.url = f"http://{host}:{self._server.ports[0]}/announce"
 
     def _answer(self, _: Request) -> Reply:
         if self.broken:
