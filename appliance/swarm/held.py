@@ -100,6 +100,8 @@ class Held:
     given_seeds: set[str] = field(default_factory=set)
     hushed: bool = False
     share: int = 0
+    most_down: int = 0
+    barred: bool = False
     answering: set[str] = field(default_factory=set)
     """Trackers whose last answer was one."""
     peers: Acquaintances = field(default_factory=Acquaintances)
@@ -176,6 +178,20 @@ class Held:
             self.handle.unset_flags(QUIET)
         if self.trackers:
             self.tell()
+
+    def slow_down(self, rate: int) -> None:
+        """Take no more than ``rate`` bytes/s, 0 for no bound of its own."""
+        self.most_down = rate
+        self._bound()
+
+    def bar(self, barred: bool) -> None:
+        """Take nothing at all, or as before."""
+        if barred != self.barred:
+            self.barred = barred
+            self._bound()
+
+    def _bound(self) -> None:
+        self.handle.set_download_limit(1 if self.barred else self.most_down)
 
     def is_web_seed(self, host: str, port: int) -> bool:
         """Tell whether an address is a web seed's, as far as the URLs tell: of a named one only the port is known."""

@@ -93,6 +93,7 @@ class Mending:
         have = bytearray(0 if k in bad else here for k, here in enumerate(held.inventory.have))
         held.handle = await self._engine.hand_over(held.info_hash, prepare_again(params, have))
         held.inventory.replace(have)
+        held.barred = False  # as the new handle has it
         held.synced, held.dirty = False, True
         self._tell_viewers(held)
         if held.started and not held.fault:

@@ -138,12 +138,26 @@ def session_settings(options: SwarmOptions, *, watched: bool = False) -> Any:
     }
 
 
+_LEAST_TALK, _MOST_TALK = 64 * KIB, 1 * MIB
+_TALK = 16
+"""Of what we give, this part comes back at most as requests and as what libtorrent reckons for packets' headers."""
+
+
+def only_gives(budget: Budget) -> bool:
+    """Say whether nothing may come from the internet while something may go there."""
+    return budget.download == 0 and budget.upload != 0
+
+
 def limit_settings(budget: Budget) -> Any:
-    """Return the caps on everything outside the LAN. libtorrent reads 0 as unlimited; 1 byte/s stops payload."""
-    return {
-        "upload_rate_limit": lt_limit(budget.upload),
-        "download_rate_limit": lt_limit(budget.download),
-    }
+    """Return the caps on everything outside the LAN. libtorrent reads 0 as unlimited; 1 byte/s stops all.
+
+    All means handshakes and requests too: whoever may not say what he wants gets nothing. So while we only give, what
+    peers say may come, and torrents that lack something are stopped one by one (``Held.bar``).
+    """
+    down = lt_limit(budget.download)
+    if only_gives(budget):
+        down = _MOST_TALK if budget.upload is None else min(max(budget.upload // _TALK, _LEAST_TALK), _MOST_TALK)
+    return {"upload_rate_limit": lt_limit(budget.upload), "download_rate_limit": down}
 
 
 def lt_limit(value: int | None) -> int:

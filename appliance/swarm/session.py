@@ -20,7 +20,7 @@ from appliance.swarm.engine import Engine
 from appliance.swarm.extents import sync_files
 from appliance.swarm.held import Held, Inventory
 from appliance.swarm.mending import Mending
-from appliance.swarm.options import SwarmOptions, is_even, lt_limit
+from appliance.swarm.options import SwarmOptions, is_even, lt_limit, only_gives
 from appliance.swarm.peering import connected, sampled
 from appliance.swarm.port import Flow, Judged, PeerSeen, Sample, SwarmEvent, TorrentSpec, TorrentStatus, Whole
 from appliance.swarm.reader import PieceReader
@@ -127,6 +127,7 @@ class LibtorrentSwarm:
         while True:
             await self._clock.sleep(1.0)
             self._engine.session.post_torrent_updates()
+            self._bar()
             for held in self._saving.due(self._held.values(), self._clock.monotonic()):
                 self._spawn(self._saving.save(held))
 
@@ -177,6 +178,7 @@ class LibtorrentSwarm:
             given_seeds=set(prepared.given_seeds),
         )
         self._held[info_hash] = held
+        held.bar(only_gives(self._budget) and not held.inventory.whole)
         if self._announced is not None:
             held.hush(held.inventory.whole and info_hash not in self._announced)
         return held
@@ -327,9 +329,17 @@ class LibtorrentSwarm:
 
     async def limit(self, budget: Budget) -> None:
         before, self._budget = self._budget, budget
+        self._bar()
         self._engine.limit(budget)
         if is_even(before) != is_even(budget):
             self._pace()
+
+    def _bar(self) -> None:
+        """While we only give, nothing comes to what is not whole; also to what just was, and is mended."""
+        giving = only_gives(self._budget)
+        for held in self._held.values():
+            if not held.closing:
+                held.bar(giving and not held.inventory.whole)
 
     def drain(self) -> tuple[Flow, ...]:
         return self._traffic.drain(self._held)

@@ -172,7 +172,7 @@ class Steering:
             self._narrow(near, helped)
         if slow != self._slow:
             self._slow = slow
-            held.handle.set_download_limit(SLOW if slow else 0)
+            held.slow_down(SLOW if slow else 0)
 
     def _last_missing(self) -> int:
         """Return what to ask the swarm for, slowly, while it should leave the wire to the origin.
@@ -237,7 +237,7 @@ class Steering:
             if self._near is not None:
                 self.held.handle.prioritize_pieces([1] * len(self.held.inventory.have))
             if self._slow:
-                self.held.handle.set_download_limit(0)
+                self.held.slow_down(0)
             self.held.use_web_seeds(self.held.web_seeds)
         self._slow = False
         self._near = self._ghost = None
@@ -245,7 +245,7 @@ class Steering:
     def again(self) -> None:
         """The torrent was handed to libtorrent anew, or its web seeds changed: what it was told is forgotten."""
         if self._slow:
-            self.held.handle.set_download_limit(0)
+            self.held.slow_down(0)
         self._near, self._slow = None, False
         self.given.clear()
         self.steer()

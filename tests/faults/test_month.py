@@ -95,7 +95,8 @@ def test_a_month_is_used_up_over_a_kill_and_a_changed_clock_and_begins_anew(lab:
             box.ask("PUT", "/api/v1/bandwidth", {"monthly_download": first.size + late.size + 2 * MIB})
             box.ask("POST", "/api/v1/pins", {"url": wanted.address})
             box.wait(lambda: box.pins().get("Late", {}).get("state") == "pinning", "beginning")
-            box.ask("PUT", "/api/v1/bandwidth", {"monthly_download": first.size + MIB})
+            box.ask("PUT", "/api/v1/bandwidth", {"monthly_download": first.size + late.size // 2 + MIB})
+            box.wait(lambda: "monthly_download" in _spent(box), "taking what may be taken", 60)
             torrent = tmp_path / "early.torrent"
             torrent.write_bytes(early.torrent(360))
             options = ("--host", LEECH, "--port", "6900", "--no-trackers", "--peer", f"{BOX}:47333")
