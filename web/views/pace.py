@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from itertools import accumulate
 
-from appliance.seed.forecast import Forecast, forecast
-from appliance.seed.schedule import Allowance, Span, Way
+from appliance.seed.forecast import Forecast, forecast, whole
+from appliance.seed.schedule import Span, Way
 from web.services import Ration
 from web.views import words
 
@@ -42,14 +42,8 @@ def ahead(ration: Ration, span: Span, way: Way) -> Forecast | None:
     """Return where the use of one way leads in the present period."""
     at = int(way is Way.DOWNLOAD)
     hours = {hour: counts[at] for hour, counts in ration.hours.items()}
-    schedule, now = ration.schedule, ration.now
-    budget = _whole(ration, span, way)
-    return forecast(hours, ration.used[span][at], schedule.period(span, now), schedule.zone, now, budget)
-
-
-def _whole(ration: Ration, span: Span, way: Way) -> int | None:
-    allowance = ration.schedule.allowances.get(span, Allowance())
-    return allowance.up if way is Way.UPLOAD else allowance.down
+    quiet_until = ration.standing.until if ration.standing.quiet else None
+    return forecast(ration.schedule, span, way, hours, ration.used, ration.now, quiet_until)
 
 
 def pace(ration: Ration) -> Pace:
@@ -57,35 +51,35 @@ def pace(ration: Ration) -> Pace:
     found, plotted = [], []
     for span in (Span.MONTH, Span.DAY):
         for way in Way:
-            whole = _whole(ration, span, way)
-            if whole is None:
+            budget = whole(ration.schedule, span, way)
+            if budget is None:
                 continue
             coming = ahead(ration, span, way)
-            found.append(_meter(ration, span, way, whole, coming))
+            found.append(_meter(ration, span, way, budget, coming))
             if span is Span.MONTH:
-                plotted.append(_line(ration, way, whole, coming))
+                plotted.append(_line(ration, way, budget, coming))
     return Pace(tuple(found), " ".join(f"{m.name}: {m.pace}" for m in found), json.dumps(plotted) if plotted else "")
 
 
-def _meter(ration: Ration, span: Span, way: Way, whole: int, coming: Forecast | None) -> Meter:
+def _meter(ration: Ration, span: Span, way: Way, budget: int, coming: Forecast | None) -> Meter:
     used = ration.used[span][way is Way.DOWNLOAD]
-    share = words.share(used, whole) if whole else 100.0
+    share = words.share(used, budget) if budget else 100.0
     end = ration.schedule.period(span, ration.now).end
     early = coming is not None and coming.full_at is not None and coming.full_at < end
     return Meter(
         key=f"{span.value}-{way.value}",
         name=f"{'Today' if span is Span.DAY else 'This month'}, {'given' if way is Way.UPLOAD else 'taken'}",
         used=words.size(used),
-        whole=words.size(whole),
+        whole=words.size(budget),
         share=share,
-        pace=_words(ration, used, whole, end, coming),
-        tone="bad" if used >= whole else "warn" if early else "",
+        pace=_words(ration, used, budget, end, coming),
+        tone="bad" if used >= budget else "warn" if early else "",
     )
 
 
-def _words(ration: Ration, used: int, whole: int, end: datetime, coming: Forecast | None) -> str:
+def _words(ration: Ration, used: int, budget: int, end: datetime, coming: Forecast | None) -> str:
     zone = ration.schedule.zone
-    if used >= whole:
+    if used >= budget:
         return f"Used up. It begins anew {_when(end, zone, ration.now)}."
     if coming is None:
         return f"It begins anew {_when(end, zone, ration.now)}."
@@ -93,7 +87,7 @@ def _words(ration: Ration, used: int, whole: int, end: datetime, coming: Forecas
         days = (end - coming.full_at) // _DAY
         early = f", {words.many(days, 'day')} early" if days else ""
         return f"At this pace used up {_when(coming.full_at, zone, ration.now)}{early}."
-    return f"At this pace {words.size(coming.expected)} of {words.size(whole)} by {_at(end, zone, ration.now)}."
+    return f"At this pace {words.size(coming.expected)} of {words.size(budget)} by {_at(end, zone, ration.now)}."
 
 
 def _at(moment: datetime, zone: tzinfo, now: datetime) -> str:
@@ -108,7 +102,7 @@ def _when(moment: datetime, zone: tzinfo, now: datetime) -> str:
     return f"at {text}" if text == "midnight" or ":" in text else f"on {text}"
 
 
-def _line(ration: Ration, way: Way, whole: int, coming: Forecast | None) -> dict[str, object]:
+def _line(ration: Ration, way: Way, budget: int, coming: Forecast | None) -> dict[str, object]:
     at = int(way is Way.DOWNLOAD)
     period = ration.schedule.period(Span.MONTH, ration.now)
     hours = [(hour, counts[at]) for hour, counts in sorted(ration.hours.items()) if period.start <= hour <= ration.now]
@@ -119,7 +113,7 @@ def _line(ration: Ration, way: Way, whole: int, coming: Forecast | None) -> dict
     return {
         "name": "Given" if way is Way.UPLOAD else "Taken",
         "key": way.value,
-        "budget": whole,
+        "budget": budget,
         "from": round(period.start.timestamp()),
         "to": round(period.end.timestamp()),
         "used": _thin(solid),
