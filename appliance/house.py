@@ -112,7 +112,9 @@ class House:
         self.mdns: Mdns | None = None
         self.port = book.current.web.port
         settings = book.current
-        self.fetcher = Fetcher(outbound_options(settings), self.clock, count=self._count_origin)
+        self.fetcher = Fetcher(
+            outbound_options(settings), self.clock, count=self._count_origin, is_lan=lambda a: self.home.is_lan(a)
+        )
         portraits = Portraits(self.fetcher, self.data / "portraits")
         self.follower = Follower(self.fetcher, store, self.clock, portraits=portraits)
         self.space = Space(library.root, floor_of(settings))
@@ -205,8 +207,8 @@ class House:
         self.keeper.wake()
         self.planner.wake()
 
-    def _count_origin(self, origin: Origin, count: int) -> None:
-        self.tender.count_origin(origin, count)
+    def _count_origin(self, origin: Origin, count: int, near: bool) -> None:
+        self.tender.count_origin(origin, count, near)
 
     def _count_fetched(self, video: VideoId, rendition: RenditionName, count: int) -> None:
         self.tender.count_fetched(video, rendition, count)

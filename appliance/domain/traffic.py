@@ -8,6 +8,8 @@ from appliance.domain.units import ByteCount, BytesPerSecond, RenditionName, Vid
 
 
 class TrafficClass(StrEnum):
+    """``LAN_PEERS`` are whoever we trade with on the LAN: a server there that we take from over HTTP too."""
+
     INTERNET_PEERS = "internet_peers"
     LAN_PEERS = "lan_peers"
     LAN_PLAYERS = "lan_players"

@@ -17,6 +17,7 @@ from appliance.clock import Clock
 from appliance.domain.catalogue import OriginToday
 from appliance.domain.units import BytesPerSecond, Origin
 from appliance.errors import BadAnswer, Refused, Unreachable
+from appliance.outbound.guard import addresses_of, parsed_address
 from appliance.outbound.manners import Ask, Asked, Manners
 from appliance.outbound.meter import Meter
 from appliance.outbound.verdict import error_for, too_large
@@ -54,7 +55,9 @@ class Answer:
 class Fetcher:
     """Asks origins, with manners. An async context manager.
 
-    ``count`` is told of every byte received, by origin; ``chance`` gives numbers from 0 to 1 for the jitter.
+    ``count`` is told of every byte received, by origin, and whether it stayed on the LAN: ``is_lan`` says so of the
+    address that was connected to. Such bytes are neither limited nor in ``received_rate``, for they cross no uplink.
+    ``chance`` gives numbers from 0 to 1 for the jitter.
     """
 
     def __init__(
@@ -62,12 +65,14 @@ class Fetcher:
         options: OutboundOptions,
         clock: Clock,
         *,
-        count: Callable[[Origin, int], None] | None = None,
+        count: Callable[[Origin, int, bool], None] | None = None,
+        is_lan: Callable[[str], bool] = lambda _: False,
         chance: Callable[[], float] = _system_chance,
     ) -> None:
         self._options = options
         self._clock = clock
-        self._count = count
+        self._count, self._is_lan = count, is_lan
+        self._near: dict[Origin, bool] = {}
         self.manners = Manners(clock, chance)
         self._meter = Meter(clock.monotonic)
         self._wire = Wire(lambda: self._options.allow_private)
@@ -89,16 +94,16 @@ class Fetcher:
         self._options = options
 
     def set_rate(self, rate: BytesPerSecond | None) -> None:
-        """Receive at most ``rate`` bytes/s from all origins together; None is unlimited, 0 stops."""
+        """Receive at most ``rate`` bytes/s from all origins of the internet together; None: unlimited, 0 stops."""
         self._meter.set_rate(rate)
 
     @property
     def stopped(self) -> bool:
-        """Whether our own limit lets nothing through."""
+        """Whether our own limit lets nothing through from the internet."""
         return self._meter.rate == 0
 
     def received_rate(self) -> BytesPerSecond:
-        """Return the bytes received in the last second."""
+        """Return the bytes received from the internet in the last second."""
         return self._meter.received_rate()
 
     def asked_today(self, origin: Origin) -> Asked:
@@ -191,9 +196,10 @@ class Fetcher:
                 received += len(chunk)
                 if max_bytes is not None and received > max_bytes:
                     raise too_large(reply.origin, max_bytes)
-                self._received(reply.origin, len(chunk))
+                self._received(reply, len(chunk))
                 yield chunk
-                await self._meter.go_on(priority)
+                if not self._is_near(reply):
+                    await self._meter.go_on(priority)
                 pace.check(received)
 
     # Inside
@@ -209,16 +215,35 @@ class Fetcher:
         while True:
             async with AsyncExitStack() as stack:
                 origin = origin_of(url)
-                await self._meter.go_on(priority)
+                await self._let(url, priority)
                 rests = await stack.enter_async_context(self.manners.turn(origin, ask, priority))
                 limit = await stack.enter_async_context(_time_limit(seconds, origin))
                 reply = await stack.enter_async_context(self._wire.exchange(url, headers))
-                self._received(origin, reply.head_size)
+                self._received(reply, reply.head_size)
                 self.manners.heard(origin, ask, reply.status, reply.headers, rests)
                 if reply.status not in _REDIRECTS:
                     yield reply, limit
                     return
                 url = self._next(reply, seen)
+
+    async def _let(self, url: httpx.URL, priority: bool) -> None:
+        """Wait until our own limit lets us ask, unless this stays on the LAN as far as we know."""
+        if self._meter.may_go_on(priority) or not await self._seems_near(url):
+            await self._meter.go_on(priority)
+
+    async def _seems_near(self, url: httpx.URL) -> bool:
+        """Say where the last connection went, or the next one would. What comes is judged by where it comes from."""
+        known = self._near.get(origin_of(url))
+        if known is not None:
+            return known
+        try:
+            found = [url.host] if parsed_address(url.host) else await addresses_of(url.host, url.port or 443)
+        except Unreachable:
+            return False
+        return bool(found) and all(self._is_lan(address) for address in found)
+
+    def _is_near(self, reply: Reply) -> bool:
+        return bool(reply.address) and self._is_lan(reply.address)
 
     def _next(self, reply: Reply, seen: set[httpx.URL]) -> httpx.URL:
         try:
@@ -241,9 +266,9 @@ class Fetcher:
         inflater = Inflater(reply.headers.get("content-encoding", "").lower(), reply.origin, max_bytes)
         parts = []
         async for chunk in reply.chunks:
-            self._received(reply.origin, len(chunk))
+            self._received(reply, len(chunk))
             parts.append(inflater.add(chunk))
-            if not self._meter.may_go_on(priority):
+            if not self._is_near(reply) and not self._meter.may_go_on(priority):
                 await self._wait_for_meter(priority, limit)
         return b"".join(parts)
 
@@ -256,11 +281,13 @@ class Fetcher:
         await self._meter.go_on(priority)
         limit.reschedule(None if left is None else loop.time() + left)
 
-    def _received(self, origin: Origin, count: int) -> None:
-        self._meter.note(count)
-        self.manners.received(origin, count)
+    def _received(self, reply: Reply, count: int) -> None:
+        near = self._near[reply.origin] = self._is_near(reply)
+        if not near:
+            self._meter.note(count)
+        self.manners.received(reply.origin, count)
         if self._count is not None:
-            self._count(origin, count)
+            self._count(reply.origin, count, near)
 
     def _require_success(self, reply: Reply) -> None:
         error = error_for(reply.origin, reply.status, reply.headers, self._clock.now())

@@ -33,7 +33,10 @@ _TRY_AGAIN = "Nothing to do: Seedkeep tries again by itself."
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer whose body is still to come: ``chunks`` are as sent, not decoded. Header names are in lower case."""
+    """An answer whose body is still to come: ``chunks`` are as sent, not decoded. Header names are in lower case.
+
+    ``address`` is the one that answers, as connected to; empty where the connection does not tell.
+    """
 
     url: httpx.URL
     origin: Origin
@@ -41,6 +44,7 @@ class Reply:
     headers: Mapping[str, str]
     head_size: int
     chunks: AsyncIterator[bytes]
+    address: str = ""
 
     @property
     def length(self) -> int | None:
@@ -112,6 +116,7 @@ class Wire:
                 _headers(response),
                 sum(len(k) + len(v) + 4 for k, v in response.headers) + 17,
                 _chunks(response, with_failures),
+                _address(response),
             )
         finally:
             await response.aclose()
@@ -174,6 +179,12 @@ def _has_certificate_error(error: BaseException) -> bool:
 
 def _headers(response: httpcore.Response) -> dict[str, str]:
     return {key.decode("latin-1").lower(): value.decode("latin-1").strip() for key, value in response.headers}
+
+
+def _address(response: httpcore.Response) -> str:
+    stream = response.extensions.get("network_stream")
+    found = stream.get_extra_info("server_addr") if isinstance(stream, httpcore.AsyncNetworkStream) else None
+    return str(found[0]) if isinstance(found, tuple) else ""
 
 
 async def _chunks(response: httpcore.Response, failures: _Failures) -> AsyncIterator[bytes]:

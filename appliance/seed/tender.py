@@ -69,7 +69,8 @@ class Tender:
         self._second: dict[TrafficClass, list[int]] = {}
         self._rates: dict[TrafficClass, tuple[int, int]] = {}
         self._known: dict[InfoHash, tuple[VideoId, RenditionName]] = {}
-        self._named = 0
+        self._named = {TrafficClass.ORIGINS: 0, TrafficClass.LAN_PEERS: 0}
+        self._came_by = TrafficClass.ORIGINS
         self._player_waits = False
         self._in_force: Limits | None = None
         self._near: dict[InfoHash, float] = {}
@@ -142,21 +143,29 @@ class Tender:
         self.purse.count(TrafficClass.INTERNET_PEERS, up, down)
         self._add(video, rendition, TrafficClass.INTERNET_PEERS, up, down)
 
-    def count_origin(self, _origin: Origin, count: int) -> None:
-        """``count`` bytes came over HTTP; those that ``count_fetched`` named a rendition for are not counted twice."""
-        self.purse.count(TrafficClass.ORIGINS, 0, count)
-        named = min(count, self._named)
-        self._named -= named
-        self._add(NO_VIDEO, NO_RENDITION, TrafficClass.ORIGINS, 0, count - named)
-        self._note_rate(TrafficClass.ORIGINS, 0, named)
+    def count_origin(self, _origin: Origin, count: int, near: bool = False) -> None:
+        """``count`` bytes came over HTTP; those that ``count_fetched`` named a rendition for are not counted twice.
+
+        ``near``: from a server on the LAN, which crosses no uplink and counts as its peers do.
+        """
+        traffic = self._came_by = TrafficClass.LAN_PEERS if near else TrafficClass.ORIGINS
+        self.purse.count(traffic, 0, count)
+        named = min(count, self._named[traffic])
+        self._named[traffic] -= named
+        self._add(NO_VIDEO, NO_RENDITION, traffic, 0, count - named)
+        self._note_rate(traffic, 0, named)
 
     def count_fetched(self, video: VideoId, rendition: RenditionName, count: int) -> None:
         """Of the bytes that came over HTTP, ``count`` were of this rendition."""
-        line = self._lines[self._clock.now().date(), NO_VIDEO, NO_RENDITION, TrafficClass.ORIGINS]
-        moved = min(count, line[1])
-        line[1] -= moved
-        self._named += count - moved
-        self._lines[self._clock.now().date(), video, rendition, TrafficClass.ORIGINS][1] += count
+        today, left = self._clock.now().date(), count
+        for traffic in sorted(self._named, key=lambda one: one is not self._came_by):  # as the last bytes came, first
+            line = self._lines[today, NO_VIDEO, NO_RENDITION, traffic]
+            moved = min(left, line[1])
+            line[1] -= moved
+            left -= moved
+            self._lines[today, video, rendition, traffic][1] += moved
+        self._named[self._came_by] += left
+        self._lines[today, video, rendition, self._came_by][1] += left
 
     def _add(self, video: VideoId, rendition: RenditionName, traffic: TrafficClass, up: int, down: int) -> None:
         line = self._lines[self._clock.now().date(), video, rendition, traffic]

@@ -53,6 +53,7 @@ class _Account:
     last_up: dict[TrafficClass, int] = field(default_factory=dict)
     last_down: dict[TrafficClass, int] = field(default_factory=dict)
     ended: dict[TrafficClass, int] = field(default_factory=dict)
+    ended_peers: dict[TrafficClass, int] = field(default_factory=dict)
 
 
 class Traffic:
@@ -71,18 +72,19 @@ class Traffic:
         """Account for a torrent's totals since it was added, of which ``peers`` are the connections of this moment."""
         account = self._accounts.setdefault(info_hash, _Account())
         ups, downs = self._seen(account, peers)
-        ended_up: dict[TrafficClass, int] = {c: n for c, n in account.ended.items() if c is not TrafficClass.ORIGINS}
-        _settle(account.spent_up, ended_up or ups or account.last_up, ups, up - account.up)
+        _settle(account.spent_up, account.ended_peers or ups or account.last_up, ups, up - account.up)
         _settle(account.spent_down, account.ended or downs or account.last_down, downs, down - account.down)
-        account.ended = {}
+        account.ended, account.ended_peers = {}, {}
         account.up, account.down = max(up, account.up), max(down, account.down)
         account.last_up, account.last_down = ups or account.last_up, downs or account.last_down
 
     def ended(self, info_hash: InfoHash, host: str, *, web_seed: bool) -> None:
         """A connection is over: what it carried since it was last looked at is told by the torrent's total alone."""
         account = self._accounts.setdefault(info_hash, _Account())
-        traffic = TrafficClass.ORIGINS if web_seed else _PEERS[self.lan.holds(host)]
+        traffic = self._class(host, web_seed)
         account.ended[traffic] = account.ended.get(traffic, 0) + 1
+        if not web_seed:  # nothing is given to a web seed
+            account.ended_peers[traffic] = account.ended_peers.get(traffic, 0) + 1
 
     def _seen(
         self, account: _Account, peers: Iterable[PeerTotals]
@@ -108,12 +110,13 @@ class Traffic:
 
     def _class_of(self, account: _Account, peer: PeerTotals) -> TrafficClass:
         if (known := account.classes.get(peer.key)) is None:
-            if peer.web_seed:
-                known = TrafficClass.ORIGINS
-            else:
-                known = _PEERS[self.lan.holds(peer.key[0])]
-            account.classes[peer.key] = known
+            known = account.classes[peer.key] = self._class(peer.key[0], peer.web_seed)
         return known
+
+    def _class(self, host: str, web_seed: bool) -> TrafficClass:
+        """A server on the LAN counts as a peer there: neither crosses the uplink."""
+        near = self.lan.holds(host)
+        return TrafficClass.ORIGINS if web_seed and not near else _PEERS[near]
 
     def forget(self, info_hash: InfoHash) -> None:
         """A torrent is gone: what it spent stays until the next drain, its totals start anew."""

@@ -524,10 +524,38 @@ async def test_a_viewer_goes_ahead_of_other_streams(server: Server) -> None:
 async def test_every_byte_is_told_to_the_ledger(server: Server) -> None:
     told: dict[Origin, int] = {}
 
-    def count(origin: Origin, n: int) -> None:
+    def count(origin: Origin, n: int, near: bool) -> None:
+        assert not near
         told[origin] = told.get(origin, 0) + n
 
     serve_media(server)
     async with Fetcher(OutboundOptions(True, "Seedkeep/test"), QuickClock(), count=count) as fetcher:
         await fetcher.get_range(f"{server.url}/m.mp4", 0, 999)
     assert 1000 <= told[server.origin] <= 1300
+
+
+async def test_a_server_on_the_lan_is_neither_held_back_nor_counted_as_uplink(server: Server) -> None:
+    told: dict[bool, int] = {True: 0, False: 0}
+    lan = {"127.0.0.1"}
+
+    def count(_: Origin, n: int, near: bool) -> None:
+        told[near] += n
+
+    serve_media(server)
+    options = OutboundOptions(True, "Seedkeep/test")
+    async with Fetcher(options, QuickClock(), count=count, is_lan=lan.__contains__) as fetcher:
+        fetcher.set_rate(BytesPerSecond(0))
+        assert await fetcher.get_range(f"{server.url}/m.mp4", 0, 999)
+        async with aclosing(fetcher.stream(f"{server.url}/m.mp4", 0)) as chunks:
+            assert sum([len(chunk) async for chunk in chunks]) > 1000
+        assert fetcher.received_rate() == 0
+        assert told[True] > 2000
+        assert told[False] == 0
+        lan.clear()  # the name leads elsewhere from now on: that is found out by what answers
+        for n in range(2):
+            before = told[False]
+            waiting = asyncio.ensure_future(fetcher.get_range(f"{server.url}/m.mp4", 0, 999))
+            assert await asyncio.wait({waiting}, timeout=0.1) == (set(), {waiting}), "our limit holds again"
+            assert (told[False] > before) == (n == 0), "and from the second on before anything is asked"
+            waiting.cancel()
+            await asyncio.wait({waiting})

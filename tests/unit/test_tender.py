@@ -103,6 +103,20 @@ async def test_what_came_over_http_is_named_and_not_counted_twice(tmp_path: Path
         assert await scene.store.read(ledger.of_video, VIDEO) == (0, 1000)
 
 
+async def test_what_came_from_a_server_on_the_lan_costs_no_budget(tmp_path: Path) -> None:
+    async with a_scene(tmp_path, running=False) as scene:
+        await scene.tender.open()
+        scene.tender.count_origin(HOST, 300)
+        before = scene.tender.purse.used()
+        scene.tender.count_origin(HOST, 5000, near=True)
+        scene.tender.count_fetched(VIDEO, NAME, 4000)
+        assert scene.tender.purse.used() == before
+        await scene.tender.close()
+        days = await scene.days()
+        assert (days[TrafficClass.ORIGINS], days[TrafficClass.LAN_PEERS]) == ((0, 300), (0, 5000))
+        assert await scene.store.read(ledger.of_video, VIDEO) == (0, 4000)
+
+
 async def test_the_ledger_is_written_each_minute_and_a_day_ends_at_midnight(tmp_path: Path) -> None:
     async with a_scene(tmp_path) as scene:
         scene.flow(10, 0)

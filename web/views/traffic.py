@@ -15,7 +15,7 @@ SPAN = 30
 
 NAMES = {
     TrafficClass.INTERNET_PEERS: "Internet peers",
-    TrafficClass.LAN_PEERS: "Peers on this network",
+    TrafficClass.LAN_PEERS: "Peers and servers on this network",
     TrafficClass.LAN_PLAYERS: "Screens on this network",
     TrafficClass.WAN_PLAYERS: "Screens elsewhere",
     TrafficClass.ORIGINS: "Origins",
