@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from appliance.serve.exchange import Exchange
+from appliance.serve.film.source import FilmSource, Run
 from appliance.serve.ranges import Answer, Headers
 from appliance.serve.sendfile import Shipment, Unsendable, Wire
 from appliance.serve.source import HeldSource, Source
@@ -38,6 +39,8 @@ class Delivery:
                 offset, left = await self._at_once(source.whole, offset)
             elif wire is not None:
                 offset, left = await self._without_copying(source, wire, offset, left)
+        elif self.pace is None and isinstance(source, FilmSource) and wire is not None:
+            offset, left = await self._film(source, wire, offset, left)
         await self._copy(offset, left)
 
     async def _at_once(self, whole: bytes | bytearray, offset: int) -> tuple[int, int]:
@@ -68,6 +71,48 @@ class Delivery:
         if not left:
             await self.exchange.body(b"")
         return offset, 0
+
+    async def _film(self, source: FilmSource, wire: Wire, offset: int, left: int) -> tuple[int, int]:
+        """Send a film: held footage without copying where that can be had, the rest by reading.
+
+        Return the offset and count of what remains to be copied.
+        """
+        self.exchange.watch()
+        while left > 0 and not self.exchange.left:
+            run = await source.run(offset)
+            if run is None:
+                size = await self._copied(offset, left)
+            else:
+                if not self.exchange.started:
+                    await self._start()
+                shipment = run.source.ship(wire, left)
+                if shipment is None:  # what was written before may still be under way
+                    size = await self._copied(offset, min(left, METERED), more=left > METERED)
+                else:
+                    with closing(shipment):
+                        size = await self._shipped(shipment, run, left)
+            if not size:
+                return offset, 0
+            offset, left = offset + size, left - size
+        return offset, 0
+
+    async def _shipped(self, shipment: Shipment, run: Run, left: int) -> int:
+        """Send a run of footage; return how much of it went, 0 where the viewer takes no more."""
+        size = await run.source.shipped(shipment, run.offset, min(run.length, left))
+        if size:
+            self.given(size)
+        if size == left:
+            await self.exchange.body(b"")
+        return size
+
+    async def _copied(self, offset: int, left: int, *, more: bool = False) -> int:
+        data = await self.source.read(offset, left)
+        size = len(data)
+        if not self.exchange.started:
+            await self._start()
+        await self.exchange.body(data, more=more or left > size)
+        self.given(size)
+        return size
 
     async def _copy(self, offset: int, left: int) -> None:
         """Send what is left. The first part is read before the head, so that a failure has its own status."""

@@ -1,8 +1,9 @@
 """The byte path: this module is the ASGI app below ``/media/{video_id}/``. It decides nothing about access.
 
     master.m3u8   {rendition}.m3u8   captions/{language}.m3u8      playlists, written by us
-    file/{name}   {rendition}.mp4    by byte range; the latter where one file has picture and sound, or sound alone
-    thumbnail.jpg storyboard.jpg     captions/{language}.vtt
+    file/{name}                      media files as they lie, by byte range
+    {rendition}.mp4 {rendition}.ts   films: a rendition as one progressive file, with its sound, by byte range
+    thumbnail.jpg storyboard.jpg     captions/{language}.vtt captions/{language}.srt
 
 The path may come with or without ``/media`` in front, and with a slash at its end, as mounting leaves it.
 """
@@ -10,19 +11,23 @@ The path may come with or without ``/media`` in front, and with a slash at its e
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from appliance.domain.shelf import NotPlayable, Playable, PlayableFile, PlayableRendition, ReadyShelf
 from appliance.domain.units import RenditionName, VideoId
+from appliance.domain.video import RenditionKind
 from appliance.errors import DiskError, SeedkeepError
 from appliance.library.layout import is_video_id
 from appliance.serve.delivery import Delivery
 from appliance.serve.exchange import Exchange, Left, Receive, Scope, Send
+from appliance.serve.film.films import Films, film_kind
+from appliance.serve.film.headers import film_headers
+from appliance.serve.film.source import FilmSource
 from appliance.serve.playlist import caption_playlist, master_playlist, offered_captions, rendition_playlist
-from appliance.serve.ranges import Answer, answer, entity_tag
+from appliance.serve.ranges import Answer, Headers, answer, entity_tag
 from appliance.serve.source import PATIENCE, ArrivingSource, MediaPool, Source
 
 log = logging.getLogger(__name__)
@@ -44,6 +49,9 @@ Count = Callable[[VideoId, RenditionName, bool, int], None]
 Throttle = Callable[[bool, int], Awaitable[None]]
 """(to the LAN, bytes): waits until so many bytes may go out."""
 
+Seen = Callable[[str, VideoId, int], None]
+"""(viewer on the LAN, video, bytes): that screen took so many bytes of it."""
+
 
 class Leases(Protocol):
     def renew(self, video: VideoId, holder: str) -> None:
@@ -58,7 +66,9 @@ class _House:
     count: Count
     throttle: Throttle
     patience: float
-    pool: MediaPool = field(default_factory=MediaPool)
+    seen: Seen
+    pool: MediaPool
+    films: Films
 
 
 class MediaApp:
@@ -74,17 +84,25 @@ class MediaApp:
 
     def close(self) -> None:
         """Take no further request. Does not wait for reads that hang."""
+        self._house.films.close()
         self._house.pool.close()
 
 
 def create_media_app(
-    shelf: ReadyShelf, leases: Leases, count: Count, throttle: Throttle, *, patience: float = PATIENCE
+    shelf: ReadyShelf,
+    leases: Leases,
+    count: Count,
+    throttle: Throttle,
+    *,
+    patience: float = PATIENCE,
+    seen: Seen = lambda _viewer, _video, _size: None,
 ) -> MediaApp:
     """Return the app. ``patience``: seconds to wait for a video to open, and for its next byte.
 
     It reads ``scope["state"]["viewer"]`` (a ``Viewer``); without one the viewer is on the LAN.
     """
-    return MediaApp(_House(shelf, leases, count, throttle, patience))
+    pool = MediaPool()
+    return MediaApp(_House(shelf, leases, count, throttle, patience, seen, pool, Films(shelf, pool)))
 
 
 async def _guarded(house: _House, exchange: Exchange, path: str) -> None:
@@ -163,8 +181,9 @@ class _Request:
                 return await self.picture(self.playable.storyboard_file)
             case [name] if name.endswith(".m3u8"):
                 return await self.rendition_playlist(name.removesuffix(".m3u8"))
-            case [name] if name.endswith(".mp4"):
-                return await self.progressive(name.removesuffix(".mp4"))
+            case [name] if name.endswith((".mp4", ".ts")):
+                rendition, _, kind = name.rpartition(".")
+                return await self.film(rendition, kind)
             case _:
                 raise _nothing()
 
@@ -200,21 +219,38 @@ class _Request:
             raise _nothing()
         await self._small_file(name, content_type)
 
-    async def progressive(self, name: str) -> None:
+    async def film(self, name: str, kind: str) -> None:
+        """Give a rendition as one progressive file."""
         rendition = self._rendition(name)
-        if len(rendition.files) != 1 or not rendition.has_audio:
-            raise NotPlayable(
-                "not_one_file",
-                "This rendition is not one file with sound.",
-                hint="Play master.m3u8 instead.",
-            )
-        await self._media(rendition, rendition.files[0])
+        if rendition.kind is RenditionKind.WEB and len(rendition.files) == 1:
+            if kind != "mp4":
+                raise _nothing()
+            return await self._media(rendition, rendition.files[0], film_headers(self.exchange))
+        if kind != film_kind(rendition):
+            raise NotPlayable("no_film", "This rendition is not offered in this form.", hint="Play master.m3u8.")
+        late = NotPlayable("opening", "The film is still being opened.", hint="Try again in a moment.", status=504)
+        building = self.house.films.film(self.playable, rendition, self.exchange.viewer.name, self._opened)
+        film = await self.exchange.wait_for(building, self.house.patience, late)
+        size = film.layout.size
+        head = answer(
+            self.exchange.method, self.exchange.headers, entity_tag(film.identity, size), size, film.content_type
+        )
+        source = FilmSource(film, self._opened)
+        try:
+            await self._give(rendition, head, source, film_headers(self.exchange))
+        finally:
+            await source.close()
+
+    async def _opened(self, file: PlayableFile, first: int) -> Source:
+        """Open a file of a film, in the midst of its reading."""
+        found = self._source_now(file, first, 1 << 62)
+        return await self._source(file, first) if found is None else found
 
     async def file(self, name: str) -> None:
         for rendition in self.playable.renditions:
             for file in rendition.files:
                 if file.name == name:
-                    return await self._media(rendition, file)
+                    return await self._media(rendition, file, [])
         raise _nothing()
 
     def _rendition(self, name: str) -> PlayableRendition:
@@ -238,23 +274,29 @@ class _Request:
             raise _nothing()
         await self._text(await self.house.pool.whole(place, SMALL_FILE), content_type, _LASTING)
 
-    async def _media(self, rendition: PlayableRendition, file: PlayableFile) -> None:
+    async def _media(self, rendition: PlayableRendition, file: PlayableFile, extra: Headers) -> None:
         content_type = _TYPES.get(PurePosixPath(file.name).suffix.lower(), "application/octet-stream")
         if content_type == "video/mp4" and not rendition.has_video:
             content_type = "audio/mp4"
         tag = entity_tag(file.identity, file.size)
         head = answer(self.exchange.method, self.exchange.headers, tag, file.size, content_type)
-        empty = self.exchange.method == "HEAD" or head.count == 0
-        first = None if empty else head.offset
+        first = None if self._is_empty(head) else head.offset
         source = self._source_now(file, first, head.count) or await self._source(file, first)
         try:
-            if empty:
-                await self.exchange.start(head, [(b"cache-control", _LASTING)])
-                await self.exchange.body(b"")
-            else:
-                await self._send(rendition.name, head, source)
+            await self._give(rendition, head, source, extra)
         finally:
             await source.close()
+
+    def _is_empty(self, head: Answer) -> bool:
+        return self.exchange.method == "HEAD" or head.count == 0
+
+    async def _give(self, rendition: PlayableRendition, head: Answer, source: Source, extra: Headers) -> None:
+        headers = [(b"cache-control", _LASTING), *extra]
+        if self._is_empty(head):
+            await self.exchange.start(head, headers)
+            await self.exchange.body(b"")
+        else:
+            await self._send(rendition.name, head, source, headers)
 
     def _source_now(self, file: PlayableFile, first: int | None, count: int) -> Source | None:
         path = self.house.shelf.file_now(self.playable.video, file.name)
@@ -271,19 +313,21 @@ class _Request:
             return await self.house.pool.open(place, file, first)
         return ArrivingSource(place, self.exchange, self.house.patience)
 
-    async def _send(self, rendition: RenditionName, head: Answer, source: Source) -> None:
+    async def _send(self, rendition: RenditionName, head: Answer, source: Source, headers: Headers) -> None:
         lan, clock = self.exchange.viewer.is_lan, asyncio.get_running_loop().time
         renewed = clock()
 
         def given(size: int) -> None:
             nonlocal renewed
             self.house.count(self.playable.video, rendition, lan, size)
+            if lan:
+                self.house.seen(self.exchange.viewer.name, self.playable.video, size)
             if clock() - renewed > RENEWAL:
                 renewed = clock()
                 self.house.leases.renew(self.playable.video, self.exchange.viewer.name)
 
         pace = None if lan else partial(self.house.throttle, lan)
-        await Delivery(self.exchange, head, [(b"cache-control", _LASTING)], source, given, pace).run()
+        await Delivery(self.exchange, head, headers, source, given, pace).run()
 
 
 def _nothing() -> NotPlayable:

@@ -70,7 +70,7 @@ class MediaPool:
     async def open(self, path: Path, file: PlayableFile, first: int | None = None) -> "HeldSource":
         """Open a held file. Raises NotPlayable where it is not what the record says, or its byte ``first`` cannot be
         read: what ``sendfile`` finds out comes after the head."""
-        opening = self._threads.submit(_opened, path, file.size, first)
+        opening = self._threads.submit(opened, path, file.size, first)
         try:
             fd = await asyncio.wrap_future(opening)
         except asyncio.CancelledError:
@@ -177,7 +177,8 @@ class ArrivingSource:
         await self._reader.close()
 
 
-def _opened(path: Path, size: int, first: int | None) -> int:
+def opened(path: Path, size: int, first: int | None) -> int:
+    """Open a held file of ``size`` bytes; with ``first``, try to read that byte. Blocks. Raises NotPlayable."""
     try:
         # O_NONBLOCK: a FIFO in a file's place cannot hang the thread.
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)

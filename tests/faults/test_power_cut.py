@@ -340,7 +340,7 @@ def test_a_replacement_that_is_killed_serves_the_old_file_until_the_new_is_whole
     (held,) = library.glob(f"*/*/{name}")
     assert held.read_bytes() == old.path(name).read_bytes()
 
-    assert box.get(f"/media/{pin}/360p.mp4").content == held.read_bytes()
+    assert box.get(f"/media/{pin}/file/{name}").content == held.read_bytes()
     tube.shape()
     box.wait_pinned("Twice")
     box.wait(lambda: not held.exists(), "dropping the old file", 20)

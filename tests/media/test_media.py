@@ -289,19 +289,6 @@ async def test_a_viewer_beyond_the_lan_is_throttled_before_each_chunk_and_counte
     assert notes.given("360p") == len(DATA)
 
 
-async def test_one_file_with_sound_plays_progressively_and_others_do_not(
-    client: httpx.AsyncClient, shelf: StandInShelf
-) -> None:
-    silent = noise(5000, "silent")
-    shelf.add(rendition("720p", 720, silent, audio=False), silent)
-    sound = noise(4000, "sound")
-    shelf.add(rendition("audio", 0, sound, video=False), sound)
-    assert (await client.get(f"{ROOT}/360p.mp4")).content == DATA
-    assert code_of(await client.get(f"{ROOT}/720p.mp4")) == "not_one_file"
-    answer = await client.get(f"{ROOT}/audio.mp4")
-    assert (answer.content, answer.headers["content-type"]) == (sound, "audio/mp4")
-
-
 async def test_captions_and_pictures_are_served_with_their_types(
     client: httpx.AsyncClient, shelf: StandInShelf
 ) -> None:

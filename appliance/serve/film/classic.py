@@ -1,0 +1,159 @@
+"""A film that every player can seek in: this module builds a ``moov`` with all samples' places from the fragments.
+
+It is for films whose bytes are all at hand: every fragment's head is read, in a thread. The fragments stay as they lie,
+heads and all, inside one ``mdat``; the tables point past the heads (ISO 14496-12 8.1.1 allows any bytes there).
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from appliance.domain.shelf import PlayableFile
+from appliance.serve.film.boxes import LARGEST_SMALL, head_of, made, malformed, padding
+from appliance.serve.film.fragments import Lie, Reel, Want, next_moof, read_moof
+from appliance.serve.film.layout import Blank, Footage, Layout, Stretch, Text
+from appliance.serve.film.movie import (
+    Edit,
+    Movie,
+    Track,
+    edit_list,
+    read_movie,
+    rewritten,
+    with_duration,
+    with_number,
+)
+from appliance.serve.film.reels import Shot, Strip, cut
+from appliance.serve.film.tables import Tables
+
+Read = Callable[[PlayableFile, int, int], bytes]
+"""(file, offset, length): exactly these bytes."""
+_FTYP = made(b"ftyp", b"isom\0\0\2\0isomiso2avc1mp41")
+_SPARE = 1024
+"""Bytes that are read with a head more than the last one had."""
+
+
+def classic_layout(strips: Sequence[Strip], size: int, read: Read, soon: Callable[[PlayableFile, int], None]) -> Layout:
+    """Return a film of ``size`` bytes made of one strip, or of pictures and sound. Blocks while it reads.
+
+    ``soon`` is told where will be read before long. Raises NotPlayable; DiskError and the like pass through.
+    """
+    movies = [read_movie(read(s.files[s.init.file], s.init.offset, s.init.length)) for s in strips]
+    shots = cut(strips)
+    media = shots[-1].position + shots[-1].segment.length
+    start = size - media
+    room = start - sum(len(m.ftyp) + sum(len(t.trak) for t in m.tracks) for m in movies)
+    reels = [{t.number: Reel(Tables(room), t.defaults) for t in m.tracks} for m in movies]
+    _gather(shots, start, reels, read, soon)
+    moov = _moov(movies, reels, large=size > LARGEST_SMALL)
+    front, mdat = _FTYP + moov, head_of(b"mdat", media)
+    gap = start - len(front) - len(mdat)
+    pad = padding(gap)
+    stretches: list[Stretch] = [Text(front + pad), Blank(gap - len(pad)), Text(mdat)]
+    stretches += (Footage(s.file, s.segment.offset, s.segment.length) for s in shots)
+    return Layout(stretches)
+
+
+def _gather(
+    shots: Sequence[Shot],
+    start: int,
+    reels: list[dict[int, Reel]],
+    read: Read,
+    soon: Callable[[PlayableFile, int], None],
+) -> None:
+    """Read every fragment's head into the tables."""
+    guess = [4096] * len(reels)
+    ahead = 0
+    for index, shot in enumerate(shots):
+        while ahead < min(len(shots), index + 32):
+            soon(shots[ahead].file, shots[ahead].segment.offset)
+            ahead += 1
+        first, length = shot.segment.offset, shot.segment.length
+        lie = Lie(start + shot.position - first, first, first + length)
+        guess[shot.strip] = _read_segment(shot.file, lie, reels[shot.strip], read, guess[shot.strip])
+
+
+def _read_segment(file: PlayableFile, lie: Lie, reels: dict[int, Reel], read: Read, guess: int) -> int:
+    """Read a segment's fragments; return how many bytes to begin the next one with."""
+    at, base = lie.first, lie.first
+    data = read(file, base, min(guess, lie.end - base))
+    while (found := next_moof(data, base, at, lie.end)) is not None:
+        if isinstance(found, Want):
+            base = found.offset
+            data = read(file, base, min(found.length + _SPARE, lie.end - base))
+            at = base
+            continue
+        read_moof(data, found, base, lie, reels)
+        at = base + found.end
+        guess = max(guess, at - lie.first + _SPARE) if at - lie.first < 64 * 1024 else guess
+    return guess
+
+
+def _moov(movies: Sequence[Movie], reels: Sequence[dict[int, Reel]], *, large: bool) -> bytes:
+    scale = movies[0].scale
+    tracks = [(t, reel[t.number]) for m, reel in zip(movies, reels, strict=True) for t in m.tracks]
+    tracks = [(t, reel) for t, reel in tracks if reel.tables.samples]
+    if not tracks:
+        malformed("it has no fragments")
+    longest, traks = 0, []
+    for number, (track, reel) in enumerate(tracks, 1):
+        edits = _edits(track, reel, scale)
+        length = sum(e.length for e in edits) if edits else _scaled(reel.tables.time, scale, track.scale)
+        longest = max(longest, length)
+        traks.append(_trak(track, reel.tables, number, edits, length, large=large))
+    mvhd = with_duration(movies[0].mvhd, longest, next_track=len(tracks) + 1)
+    return made(b"moov", mvhd, *traks, movies[0].others)
+
+
+def _edits(track: Track, reel: Reel, scale: int) -> tuple[Edit, ...]:
+    """Return a track's edit list with what fragments leave open said: its end, and a beginning later than 0."""
+    edits = track.edits
+    if edits and not edits[-1].length:
+        shown = reel.tables.time - max(0, edits[-1].start)
+        edits = (*edits[:-1], replace(edits[-1], length=max(1, _scaled(shown, scale, track.scale))))
+    if reel.start:
+        late = Edit(_scaled(reel.start, scale, track.scale), -1, 1 << 16)
+        edits = (late, *(edits or (Edit(_scaled(reel.tables.time, scale, track.scale), 0, 1 << 16),)))
+    return edits
+
+
+def _scaled(time: int, scale: int, old: int) -> int:
+    """Rounded up, so that no last sample is cut off."""
+    return -(-time * scale // old)
+
+
+def _trak(track: Track, tables: Tables, number: int, edits: tuple[Edit, ...], length: int, *, large: bool) -> bytes:
+    def stbl(old: bytes) -> bytes:
+        kept = {kind: (lambda _: b"") for kind in (b"stts", b"ctts", b"stss", b"stsc", b"stsz", b"stco", b"co64")}
+        rest = rewritten(old, {**kept, b"stz2": lambda _: b"", b"sgpd": lambda _: b"", b"sbgp": lambda _: b""})
+        return made(b"stbl", rest[8:], tables.boxes(large=large))
+
+    def minf(old: bytes) -> bytes:
+        return rewritten(old, {b"stbl": stbl})
+
+    def mdia(old: bytes) -> bytes:
+        return rewritten(old, {b"mdhd": lambda mdhd: with_duration(mdhd, tables.time), b"minf": minf})
+
+    changes = {
+        b"tkhd": lambda tkhd: with_number(tkhd, number, length) + edit_list(edits),
+        b"edts": lambda _: b"",
+        b"mdia": mdia,
+    }
+    return rewritten(track.trak, changes)
+
+
+def disk_reader(descriptors: dict[PlayableFile, int]) -> tuple[Read, Callable[[PlayableFile, int], None]]:
+    """Return how to read open files: ``classic_layout``'s ``read`` and ``soon``. ``read`` raises OSError."""
+
+    def read(file: PlayableFile, offset: int, length: int) -> bytes:
+        data = os.pread(descriptors[file], length, offset)
+        while len(data) < length:
+            more = os.pread(descriptors[file], length - len(data), offset + len(data))
+            if not more:
+                raise OSError("the file is shorter than it should be")
+            data += more
+        return data
+
+    def soon(file: PlayableFile, offset: int) -> None:
+        os.posix_fadvise(descriptors[file], offset, 16 * 1024, os.POSIX_FADV_WILLNEED)
+
+    return read, soon

@@ -1,0 +1,254 @@
+"""Films, built when they are asked for: this module chooses how one is laid out and keeps what was built for a while.
+
+A film of files that are all held is *classic*, one of files still arriving is *indexed*. A viewer who began with one
+goes on with it: a player that reads on after a pause would mix them up otherwise.
+"""
+
+import asyncio
+import os
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from appliance.domain.shelf import NotPlayable, Playable, PlayableFile, PlayableRendition, ReadyShelf
+from appliance.domain.units import VideoId
+from appliance.serve.film.boxes import NoRoom, malformed
+from appliance.serve.film.classic import classic_layout, disk_reader
+from appliance.serve.film.indexed import Renumbering, indexed_layout, mended
+from appliance.serve.film.layout import Footage, Layout
+from appliance.serve.film.movie import MOST_INIT
+from appliance.serve.film.reels import Strip, strip_of
+from appliance.serve.film.size import film_offer, sound_of
+from appliance.serve.source import MediaPool, Source, opened
+
+KEPT = 32 * 1024 * 1024
+"""Bytes of built films that are kept; a film of two hours weighs four million."""
+STICKY_SECONDS = 3600.0
+"""How long a viewer who asks nothing keeps the layout begun with: a film may be paused."""
+_MOST_CHOICES = 1000
+MOST_HEADS = 64
+_MOST_MENDED = 4 * 1024 * 1024
+"""Bytes of a segment that is rewritten in passing."""
+_MOST_SEGMENTS = 2
+"""Rewritten segments kept of one film."""
+_AT_ONCE = 2
+"""Films being built at once; each reads all over a disk."""
+_EDITION = "1"
+"""Changed when films of the same files come out with other bytes."""
+
+
+class Form(StrEnum):
+    CLASSIC = "classic"
+    INDEXED = "indexed"
+    JOINED = "joined"
+
+
+@dataclass(slots=True)
+class Film:
+    """One progressive file. ``identity`` never changes while its bytes do not."""
+
+    identity: str
+    content_type: str
+    layout: Layout
+    renumberings: dict[str, Renumbering] = field(default_factory=dict)
+    _mended: OrderedDict[tuple[str, int], bytes] = field(default_factory=OrderedDict)
+
+    async def mended(self, footage: Footage, source: Source) -> bytes:
+        """Return a segment with the film's own track numbers. Raises NotPlayable, Left."""
+        key = footage.file.name, footage.offset
+        found = self._mended.get(key)
+        if found is None:
+            if footage.length > _MOST_MENDED:
+                malformed("a segment of its sound is too large")
+            segment = await exactly(source, footage.offset, footage.length)
+            self._mended[key] = found = mended(segment, self.renumberings[footage.file.name])
+            while len(self._mended) > _MOST_SEGMENTS:
+                self._mended.popitem(last=False)
+        return found
+
+
+OpenFile = Callable[[PlayableFile, int], Awaitable[Source]]
+"""(file, its first byte that will be read): opens it. Raises NotPlayable, Left."""
+_Key = tuple[Form, tuple[PlayableFile, ...], int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What a film is to be made of."""
+
+    playable: Playable
+    parts: tuple[PlayableRendition, ...]
+    size: int
+    content_type: str
+
+    @property
+    def video(self) -> VideoId:
+        return self.playable.video
+
+    @property
+    def files(self) -> tuple[PlayableFile, ...]:
+        return tuple(f for part in self.parts for f in part.files)
+
+    def key(self, form: Form) -> _Key:
+        return form, self.files, self.size
+
+    def film(self, form: Form, layout: Layout, renumberings: dict[str, Renumbering] | None = None) -> Film:
+        identity = "\n".join((_EDITION, form, *(f.identity for f in self.files)))
+        return Film(identity, self.content_type, layout, renumberings or {})
+
+
+class Films:
+    """See the module. Call it from the loop; close it."""
+
+    def __init__(self, shelf: ReadyShelf, pool: MediaPool) -> None:
+        self._shelf, self._pool = shelf, pool
+        self._kept: OrderedDict[_Key, Film] = OrderedDict()
+        self._building: dict[_Key, asyncio.Task[Film]] = {}
+        self._choices: OrderedDict[tuple[str, tuple[PlayableFile, ...]], tuple[Form, float]] = OrderedDict()
+        self._turn = asyncio.Semaphore(_AT_ONCE)
+
+    async def film(self, playable: Playable, rendition: PlayableRendition, viewer: str, open_file: OpenFile) -> Film:
+        """Return the film of a rendition of fragments, or of transport stream segments. Raises NotPlayable, Left.
+
+        ``viewer`` tells viewers apart; ``open_file`` opens a file that is still arriving.
+        """
+        order = _order(playable, rendition)
+        if film_kind(rendition) == "ts":
+            return order.film(Form.JOINED, _joined(order))
+        form = self._chosen(viewer, order.files) or await self._form(order)
+        try:
+            film = self._kept.get(order.key(form)) or await self._build(order, form, open_file)
+        except NoRoom:
+            if form is not Form.CLASSIC:
+                raise
+            form = Form.INDEXED
+            film = self._kept.get(order.key(form)) or await self._build(order, form, open_file)
+        self._keep(order.key(form), film)
+        self._choose(viewer, order.files, form)
+        return film
+
+    def close(self) -> None:
+        """Give up what is being built."""
+        for task in self._building.values():
+            task.cancel()
+
+    def _chosen(self, viewer: str, files: tuple[PlayableFile, ...]) -> Form | None:
+        found = self._choices.get((viewer, files))
+        now = asyncio.get_running_loop().time()
+        return found[0] if found is not None and now - found[1] < STICKY_SECONDS else None
+
+    def _choose(self, viewer: str, files: tuple[PlayableFile, ...], form: Form) -> None:
+        self._choices[viewer, files] = form, asyncio.get_running_loop().time()
+        self._choices.move_to_end((viewer, files))
+        while len(self._choices) > _MOST_CHOICES:
+            self._choices.popitem(last=False)
+
+    def _keep(self, key: _Key, film: Film) -> None:
+        self._kept[key] = film
+        self._kept.move_to_end(key)
+        while len(self._kept) > 1 and sum(f.layout.weight for f in self._kept.values()) > KEPT:
+            self._kept.popitem(last=False)
+
+    async def _form(self, order: _Order) -> Form:
+        for file in order.files:
+            if await self._path(order.video, file) is None:
+                return Form.INDEXED
+        return Form.CLASSIC
+
+    async def _path(self, video: VideoId, file: PlayableFile) -> Path | None:
+        known = self._shelf.file_now(video, file.name)
+        if known is not None:
+            return known
+        place = await self._shelf.file(video, file.name)
+        if isinstance(place, Path):
+            return place
+        await place.close()
+        return None
+
+    async def _build(self, order: _Order, form: Form, open_file: OpenFile) -> Film:
+        if form is Form.INDEXED:
+            return await _indexed(order, open_file)
+        key = order.key(form)
+        task = self._building.get(key)
+        if task is None:
+            task = asyncio.create_task(self._classic(order), name=f"film {order.video}")
+            self._building[key] = task
+            task.add_done_callback(lambda done: self._built(key, done))
+        return await asyncio.shield(task)
+
+    def _built(self, key: _Key, task: asyncio.Task[Film]) -> None:
+        self._building.pop(key, None)
+        if not task.cancelled() and task.exception() is None:
+            self._keep(key, task.result())  # also when all who asked have left
+
+    async def _classic(self, order: _Order) -> Film:
+        async with self._turn:
+            strips = [strip_of(part) for part in order.parts]
+            paths = {file: await self._path(order.video, file) for file in order.files}
+            layout = await self._pool.run(lambda: _read_classic(strips, order.size, paths))
+            return order.film(Form.CLASSIC, layout)
+
+
+def _order(playable: Playable, rendition: PlayableRendition) -> _Order:
+    sound = sound_of(rendition, playable.renditions)
+    parts = (rendition,) if sound is None else (rendition, sound)
+    offer = film_offer(rendition, playable.renditions, playable.duration, in_parts=film_kind(rendition) == "ts")
+    return _Order(playable, parts, offer.size, offer.content_type)
+
+
+def film_kind(rendition: PlayableRendition) -> str:
+    """Return how the address of a rendition's film ends: ``ts`` for transport stream segments, else ``mp4``."""
+    return "ts" if rendition.bytemap is not None and rendition.bytemap.init is None else "mp4"
+
+
+def _joined(order: _Order) -> Layout:
+    """Return transport stream segments end to end, each file once, in play order. Raises NotPlayable."""
+    (rendition,) = order.parts[:1]
+    files = {f.name: f for f in rendition.files}
+    segments = rendition.bytemap.segments if rendition.bytemap is not None else ()
+    names = dict.fromkeys(s.file for s in segments)
+    if not all(name in files for name in names):
+        malformed("its playlist does not fit its files")
+    layout = Layout(Footage(files[name], 0, files[name].size) for name in names)
+    if layout.size != order.size:
+        malformed("its playlist does not fit its files")
+    return layout
+
+
+def _read_classic(strips: Sequence[Strip], size: int, paths: dict[PlayableFile, Path | None]) -> Layout:
+    """Build in a thread. Raises NotPlayable."""
+    with ExitStack() as closing:
+        descriptors: dict[PlayableFile, int] = {}
+        for file, path in paths.items():
+            if path is None:
+                raise NotPlayable("file_missing", "The file is not on the disk any more.", "Try again.", 503)
+            descriptors[file] = opened(path, file.size, None)
+            closing.callback(os.close, descriptors[file])
+        try:
+            return classic_layout(strips, size, *disk_reader(descriptors))
+        except OSError as error:
+            raise NotPlayable("file_unreadable", "The file cannot be read.", "Look at the disk.", 503) from error
+
+
+async def _indexed(order: _Order, open_file: OpenFile) -> Film:
+    strips = [strip_of(part) for part in order.parts]
+    inits = []
+    for strip in strips:
+        source = await open_file(strip.files[strip.init.file], strip.init.offset)
+        try:
+            inits.append(await exactly(source, strip.init.offset, min(strip.init.length, MOST_INIT + 1)))
+        finally:
+            await source.close()
+    layout, renumberings = indexed_layout(strips, inits, order.size)
+    return order.film(Form.INDEXED, layout, renumberings)
+
+
+async def exactly(source: Source, offset: int, length: int) -> bytes:
+    """Return these bytes of a file. Raises NotPlayable, Left."""
+    data = b""
+    while len(data) < length:
+        data += await source.read(offset + len(data), length - len(data))
+    return data
