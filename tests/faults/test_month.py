@@ -82,7 +82,9 @@ def test_a_month_is_used_up_over_a_kill_and_a_changed_clock_and_begins_anew(lab:
 
     def play() -> httpx.Response:
         with hosts["player"].inside():
-            return httpx.get(f"http://{BOX}:7333/media/{held}/file/{first.files[0].parts[0]}", trust_env=False, timeout=20)
+            return httpx.get(
+                f"http://{BOX}:7333/media/{held}/file/{first.files[0].parts[0]}", trust_env=False, timeout=20
+            )
 
     with origin:
         early, wanted = origin.add_video(first, title="Early"), origin.add_video(late, title="Late")
