@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.library.bytemap import read_master
-from appliance.serve.codecs import ENOUGH, codecs_of_mp4, codecs_of_ts
+from appliance.serve.codecs import ENOUGH, codecs_of_mp4
+from appliance.serve.transport import codecs_of_ts, first_pts
 
 RECORDED = Path(__file__).parents[1] / "recorded" / "media"
 FOLDERS = sorted(f.name for f in RECORDED.iterdir() if list(f.glob("*master.m3u8")))
@@ -57,9 +58,17 @@ def test_other_codecs_are_named_as_their_specifications_say(
     assert codecs_of_mp4(head) == f"{codecs},{sound}"
 
 
+def started(path: Path) -> int:
+    """What ffprobe says of the pictures' first time, in 90 kHz ticks."""
+    wanted = ("-select_streams", "v", "-show_entries", "stream=start_pts", "-of", "csv=p=0")
+    asked = subprocess.run(["ffprobe", "-v", "error", *wanted, path], check=True, capture_output=True, timeout=60)
+    return int(asked.stdout.split()[0].rstrip(b","))
+
+
 def test_transport_streams_are_read_too(tmp_path: Path) -> None:
     ordinary = ("-c:v", "libx264", "-profile:v", "main", "-level", "3.1", "-pix_fmt", "yuv420p", "-c:a", "aac")
     assert codecs_of_ts(encoded(tmp_path, "a.ts", *ordinary)) == "avc1.4d401f,mp4a.40.2"
+    assert first_pts(beginning(tmp_path / "a.ts")) == started(tmp_path / "a.ts")
     assert codecs_of_ts(encoded(tmp_path, "b.ts", "-vn", "-c:a", "aac")) == "mp4a.40.2"
     assert codecs_of_ts(encoded(tmp_path, "c.ts", "-c:v", "mpeg2video", "-an")) == ""
 
@@ -73,3 +82,4 @@ def test_hostile_bytes_are_no_codecs_and_no_errors(noise: bytes, at: int, to: in
         assert isinstance(codecs_of_mp4(head), str)
         padded = b"".join(b"\x47\x40\0\x10" + (noise * 2)[n : n + 184].ljust(184, b"\xff") for n in range(8))
         assert isinstance(codecs_of_ts(padded), str)
+        assert 0 <= (first_pts(padded) or 0) < 1 << 33
