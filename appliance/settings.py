@@ -160,6 +160,7 @@ class Lan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
             description="Name on this network: letters, digits, hyphens.",
         ),
     ] = "seedkeep"
+    dlna: Annotated[bool, Meta(description="Show what is here on DLNA televisions and players.")] = True
     allow_interfaces: Annotated[
         str, Meta(max_length=500, description="The only interfaces that are this network: eth0, wlan*; empty: chosen.")
     ] = ""

@@ -69,8 +69,13 @@ class Ssdp:
         heard: Callable[[Heard], None],
         clock: Clock,
         chance: Callable[[], float],
+        *,
+        on: bool = True,
+        listens: str = "",
     ) -> None:
+        """``listens`` is the address that our web server listens on: nobody is sent to another. Empty: all."""
         self._advert, self._heard, self._clock, self._chance = advert, heard, clock, chance
+        self._on, self._listens = on, listens
         self._network = network
         self._wanted: tuple[Place, ...] = ()
         self._boot = int(clock.now().timestamp()) & _MOST_BOOT
@@ -85,7 +90,7 @@ class Ssdp:
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         self._deaf = self._network.listen(self._follow)
-        self._wanted = places(self._network.household)
+        self._wanted = self._places(self._network.household)
         self._task = asyncio.create_task(self._keep(), name="ssdp")
         return self
 
@@ -107,11 +112,19 @@ class Ssdp:
         ]
         return (*found, *(Standing(p.name, _texts(p), why, 0, 0) for p, why in self._closed.items()))
 
+    def reconfigure(self, *, on: bool) -> None:
+        """Announce, or say byebye and be silent."""
+        self._on = on
+        self._follow(self._network.household)
+
     # Announcing
 
     def _follow(self, home: Household) -> None:
-        self._wanted = places(home)
+        self._wanted = self._places(home)
         self._moved.set()
+
+    def _places(self, home: Household) -> tuple[Place, ...]:
+        return places(home, self._listens) if self._on else ()
 
     async def _keep(self) -> None:
         await asyncio.sleep(self._chance() / 10)  # not all the boxes of a street at once when the power is back

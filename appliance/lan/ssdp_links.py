@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Interface
 
-from appliance.lan.interfaces import Household, is_household
+from appliance.lan.interfaces import Household, is_household, parsed
 from appliance.lan.ssdp_messages import GROUP, MOST_BYTES, PORT
 
 TTL = 2
@@ -30,14 +30,23 @@ class Place:
     addresses: tuple[IPv4Interface, ...]
 
 
-def places(home: Household) -> tuple[Place, ...]:
-    """Return where SSDP is spoken."""
+def places(home: Household, listens: str = "") -> tuple[Place, ...]:
+    """Return where SSDP is spoken: where a web server that listens on the address ``listens`` is reached by others."""
     found = []
     for interface in home.interfaces:
         ours = tuple(a for a in interface.addresses if isinstance(a, IPv4Interface) and is_household(a))
+        ours = tuple(a for a in ours if is_reached(listens, a))
         if ours:
             found.append(Place(interface.name, interface.index, ours))
     return tuple(found)
+
+
+def is_reached(listens: str, address: IPv4Interface) -> bool:
+    """Tell whether who listens on ``listens`` (an address, or empty for every one) is reached by ``address``."""
+    if listens == "localhost":
+        return False
+    found = parsed(listens)
+    return found is None or found.is_unspecified or found == address.ip
 
 
 class Link:
@@ -49,7 +58,7 @@ class Link:
         self.heard = self.answered = 0
         self._near: dict[str, str] = {}
         self._senders: dict[str, socket.socket] = {}
-        self.listener = _listener(place)
+        self.listener = listener(place)
         try:
             for address in place.addresses:
                 self._senders[str(address.ip)] = sender(place, address)
@@ -75,7 +84,7 @@ class Link:
         if found is None:
             if len(self._near) >= _REMEMBERED:
                 self._near.clear()
-            found = self._near[source] = _facing(source, self.place.addresses)
+            found = self._near[source] = facing(source, self.place.addresses)
         return found
 
     def send(self, data: bytes, address: str, to: tuple[str, int] = (GROUP, PORT)) -> bool:
@@ -90,7 +99,7 @@ class Link:
 
 
 def sender(place: Place, address: IPv4Interface) -> socket.socket:
-    """Return a socket that sends to the group on one interface, seen by this machine's own programs too."""
+    """Return a socket that sends to the group on one interface, heard by this machine's own programs too."""
     made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     try:
         made.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, _request("0.0.0.0", address, place.index))
@@ -103,7 +112,8 @@ def sender(place: Place, address: IPv4Interface) -> socket.socket:
     return made
 
 
-def _listener(place: Place) -> socket.socket:
+def listener(place: Place) -> socket.socket:
+    """Return a socket that hears the group on one interface. Raises OSError where the port is taken for good."""
     made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -123,7 +133,8 @@ def _request(group: str, address: IPv4Interface, index: int) -> bytes:
     return struct.pack("4s4si", socket.inet_aton(group), address.ip.packed, index)
 
 
-def _facing(source: str, addresses: tuple[IPv4Interface, ...]) -> str:
+def facing(source: str, addresses: tuple[IPv4Interface, ...]) -> str:
+    """Return which of ``addresses`` is in one subnet with ``source``; empty for none."""
     try:
         asked = int.from_bytes(socket.inet_aton(source), "big")
     except OSError:

@@ -21,6 +21,7 @@ PASSWORD = "a long enough password"
 _PATIENCE_SECONDS = 20.0
 CLOSED = {
     "SEEDKEEP_LAN__MDNS": "false",
+    "SEEDKEEP_LAN__DLNA": "false",
     "SEEDKEEP_SWARM__DHT": "false",
     "SEEDKEEP_SWARM__DHT_BOOTSTRAP": "",
     "SEEDKEEP_SWARM__LSD": "false",

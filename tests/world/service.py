@@ -24,6 +24,7 @@ QUIET: Mapping[str, str] = {
     "SEEDKEEP_SWARM__LSD": "false",
     "SEEDKEEP_SWARM__UPNP": "false",
     "SEEDKEEP_LAN__MDNS": "false",
+    "SEEDKEEP_LAN__DLNA": "false",
     "SEEDKEEP_FOLLOW__ALLOW_PRIVATE_ORIGINS": "true",
     "SEEDKEEP_LIBRARY__FLOOR_BYTES": "0",
     "SEEDKEEP_LIBRARY__FLOOR_PERCENT": "0",

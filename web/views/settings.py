@@ -49,6 +49,7 @@ LABELS = {
     "web_videos": "Plain MP4 files too",
     "mdns": "Announce on this network",
     "name": "Name of this box",
+    "dlna": "Show on televisions (DLNA)",
     "allow_interfaces": "Interfaces of this network",
     "deny_interfaces": "Interfaces left out",
     "data_dir": "Data folder",
