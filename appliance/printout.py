@@ -153,8 +153,10 @@ def _disk(disk: Item | None) -> str:
 
 
 def rate(count: float) -> str:
-    """Return a rate in bytes/s as people read it."""
-    return f"{human_size(count)}/s"
+    """Return a rate in bytes/s as the pages write it: ``3.2 MB/s``; nothing moving is ``0 kB/s``."""
+    if count < 50:
+        return "0 kB/s"
+    return f"{human_size(count) if count >= 1000 else f'{count / 1000:.1f} kB'}/s"
 
 
 def _plays(screens: int) -> str:

@@ -1,12 +1,14 @@
 """Server-sent events: one source for every browser. This module counts once and tells all who listen.
 
 ``rates`` comes once a second while anyone listens; ``changed`` names the kinds and ids that the store touched, at
-most twice a second; a comment goes out where nothing else did, so that a dead connection is noticed.
+most twice a second, and ``standing`` where another limit came in force; a comment goes out where nothing else did, so
+that a dead connection is noticed.
 """
 
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -14,6 +16,7 @@ import msgspec
 from appliance.store.engine import Touched
 from web.problems import Problem, Refusal
 from web.services import Services
+from web.views import week
 
 MOST_LISTENERS = 50
 HEARTBEAT = 15.0
@@ -103,9 +106,17 @@ class Events:
         }
 
     async def _tell_rates(self) -> None:
+        standing = self._standing()
         while True:
             await self._services.clock.sleep(_RATES_EVERY)
             self._tell(framed("rates", self._rates()))
+            before, standing = standing, self._standing()
+            if standing != before:  # by the clock, by what was spent, or by somebody's word: no store is touched
+                self._changed["standing"].add("")
+                self._touched.set()
+
+    def _standing(self) -> object:
+        return replace(week.in_force(self._services.spending.ration()), yields="")
 
     async def _tell_changes(self) -> None:
         while True:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import cast
 
@@ -310,12 +311,30 @@ async def test_the_bandwidth_page_says_what_is_held_back_while_it_is(browser: Br
         assert seen.complaints == []
 
 
+async def test_the_bandwidth_page_says_at_once_what_came_in_force_elsewhere(browser: Browser, home: House) -> None:
+    async with tab(browser, home) as seen:
+        await seen.page.goto(f"{home.url}/bandwidth")
+        told = seen.page.locator("#standing").get_by_role("status")
+        await expect(told).to_have_text("Full speed, all week.")
+        await home.services.spending.be_quiet(timedelta(hours=2))
+        await expect(told).to_contain_text("Quiet until", timeout=10_000)
+        await expect(seen.page.get_by_role("button", name="End the quiet")).to_be_visible()
+        await home.services.spending.end_quiet()
+        await expect(told).to_have_text("Full speed, all week.", timeout=10_000)
+        assert seen.complaints == []
+
+
 async def test_the_first_page_says_why_nothing_moves(browser: Browser, home: House) -> None:
     async with tab(browser, home) as seen:
         page = seen.page
+        await page.goto(home.url)
+        asks = page.get_by_text("the origin is being asked")
+        await expect(asks).to_be_visible()
         await page.goto(f"{home.url}/bandwidth")
         await page.get_by_role("button", name="Quiet for two hours").click()
         await page.get_by_role("link", name="Home").first.click()
+        await expect(page.get_by_text("wanted. Nothing may come from the internet: Quiet until")).to_be_visible()
+        await expect(asks).to_have_count(0)
         await page.get_by_role("link", name="Quiet until").click()
         await page.get_by_role("button", name="End the quiet").click()
         await page.goto(home.url)

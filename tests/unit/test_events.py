@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -82,6 +83,13 @@ async def test_many_changes_come_together_and_a_crowd_of_ids_as_any(house: House
             told.append(await the_next(events, "changed"))
             seen |= set(told[-1]["channel"])  # type: ignore[call-overload]
         assert len(told) <= 2 * (time.monotonic() - began) + 2
+
+
+async def test_another_limit_in_force_is_told_although_no_store_is_touched(house: House) -> None:
+    async with house.served() as base, listening(house, base) as events:
+        await the_next(events, "rates")
+        await house.services.spending.be_quiet(timedelta(hours=2))
+        assert await the_next(events, "changed") == {"standing": []}
 
 
 async def test_two_browsers_hear_the_same_from_one_source(house: House) -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from appliance import printout
 from appliance.domain.catalogue import VideoLine, VideoPage, VideoSort
 from appliance.domain.channel import Trouble
 from appliance.domain.pin import PinState, Wish
@@ -17,7 +18,7 @@ from appliance.domain.plan import Decision, Disk, Filters, Reason, ReasonCode, R
 from appliance.domain.traffic import Budget, TrafficClass
 from appliance.domain.units import ByteCount, BytesPerSecond, ChannelId, Origin, RuleId, VideoId, video_id
 from appliance.domain.video import Storyboard, Upstream
-from appliance.seed.schedule import Schedule, in_force
+from appliance.seed.schedule import Allowance, Schedule, Span, Used, in_force
 from appliance.settings import Settings
 from policies.explain import sentence
 from web.pages import theatre
@@ -490,3 +491,25 @@ def test_what_is_held_back_is_one_sentence_unless_a_limit_is_lower(
     spoken = week.yields(ration).replace("\u00a0", " ")
     assert spoken.endswith(said)
     assert bool(spoken) is bool(said)
+
+
+@pytest.mark.parametrize("count", [0, 49, 50, 800, 3_200_000])
+def test_the_command_line_writes_rates_as_the_pages_do(count: int) -> None:
+    assert printout.rate(count) == words.rate(count).replace("\u00a0", " ")
+
+
+def _ration(schedule: Schedule, used: Used, quiet_until: datetime | None = None) -> Ration:
+    return Ration(schedule, in_force(schedule, used, quiet_until, NOW), used, {}, NOW, YieldsNow())
+
+
+def test_why_nothing_may_come_is_said_by_its_reason() -> None:
+    gigabyte = ByteCount(10**9)
+    bounded = Schedule(allowances={Span.DAY: Allowance(up=gigabyte, down=gigabyte)})
+    assert week.none_down(_ration(bounded, {Span.DAY: (0, 0)})) == ""
+    assert week.none_down(_ration(bounded, {Span.DAY: (10**9, 0)})) == "", "what may be given is another matter"
+    said = week.none_down(_ration(bounded, {Span.DAY: (10**9, 10**9)}))
+    assert said.startswith("Today's download is used up until ")
+    assert "upload" not in said
+    quiet = week.none_down(_ration(bounded, {Span.DAY: (10**9, 0)}, NOW + timedelta(hours=2)))
+    assert quiet.startswith("Nothing may come from the internet: Quiet until ")
+    assert "upload" not in quiet

@@ -66,6 +66,7 @@ async def first_page(request: Asked) -> Response[str]:
             "home": view,
             "questions": asks,
             "stopped": week.said(house.spending.ration()) if 0 in (budget.upload, budget.download) else "",
+            "none_down": week.none_down(house.spending.ration()),
             "silences": home.silences(silent, now),
             "follow": {"url": "", "error": "", "hint": "", "done": "", "href": ""},
         },

@@ -1,10 +1,10 @@
 """The week as a grid, and bandwidth's fields. This module builds both for the page."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from appliance.domain.traffic import Profile, Week
-from appliance.seed.schedule import NAMES, Schedule, told
+from appliance.seed.schedule import NAMES, Schedule, Way, sentence, told
 from web.services import Option, Ration
 from web.views import settings, words
 
@@ -155,6 +155,17 @@ def in_force(ration: Ration) -> InForce:
 def said(ration: Ration) -> str:
     """Return what is in force, until when, and what is held back beyond that, as sentences."""
     return f"{told(ration.standing, ration.schedule, ration.now)} {yields(ration)}".strip()
+
+
+def none_down(ration: Ration) -> str:
+    """Return why nothing may come from the internet now and until when, as a sentence; empty where something may."""
+    standing = ration.standing
+    if standing.budget.download != 0:
+        return ""
+    spent = tuple(one for one in standing.spent if one.way is Way.DOWNLOAD)
+    if spent:
+        return " ".join(sentence(one, ration.schedule.zone, ration.now) for one in spent)
+    return f"Nothing may come from the internet: {told(replace(standing, spent=()), ration.schedule, ration.now)}"
 
 
 _NOTICED = 0.01
