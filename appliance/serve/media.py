@@ -26,6 +26,7 @@ from appliance.serve.exchange import Exchange, Left, Receive, Scope, Send
 from appliance.serve.film.films import Films, film_kind
 from appliance.serve.film.headers import film_headers
 from appliance.serve.film.source import FilmSource
+from appliance.serve.heads import Heads, shifted
 from appliance.serve.playlist import caption_playlist, master_playlist, offered_captions, rendition_playlist
 from appliance.serve.ranges import Answer, Headers, answer, entity_tag
 from appliance.serve.source import PATIENCE, ArrivingSource, MediaPool, Source
@@ -69,6 +70,7 @@ class _House:
     seen: Seen
     pool: MediaPool
     films: Films
+    heads: Heads
 
 
 class MediaApp:
@@ -102,7 +104,9 @@ def create_media_app(
     It reads ``scope["state"]["viewer"]`` (a ``Viewer``); without one the viewer is on the LAN.
     """
     pool = MediaPool()
-    return MediaApp(_House(shelf, leases, count, throttle, patience, seen, pool, Films(shelf, pool)))
+    return MediaApp(
+        _House(shelf, leases, count, throttle, patience, seen, pool, Films(shelf, pool), Heads(shelf, pool))
+    )
 
 
 async def _guarded(house: _House, exchange: Exchange, path: str) -> None:
@@ -188,7 +192,8 @@ class _Request:
                 raise _nothing()
 
     async def master(self) -> None:
-        text = await self.house.pool.run(partial(master_playlist, self.playable))
+        playable = await self.house.heads.checked(self.playable)
+        text = await self.house.pool.run(partial(master_playlist, playable))
         if text is None:
             raise NotPlayable(
                 "no_playlist",
@@ -211,7 +216,9 @@ class _Request:
         if kind == "m3u8":
             await self._text(caption_playlist(language, self.playable.duration).encode(), HLS)
         else:
-            await self._small_file(caption.file, "text/vtt; charset=utf-8")
+            begins = await self.house.heads.pts(self.playable)
+            turn = partial(shifted, pts=begins) if begins is not None else None
+            await self._small_file(caption.file, "text/vtt; charset=utf-8", turn)
 
     async def picture(self, name: str | None) -> None:
         content_type = _IMAGES.get(PurePosixPath(name).suffix.lower()) if name else None
@@ -267,12 +274,13 @@ class _Request:
         if sent:
             self.house.count(self.playable.video, RenditionName(""), lan, sent)
 
-    async def _small_file(self, name: str, content_type: str) -> None:
+    async def _small_file(self, name: str, content_type: str, turn: Callable[[bytes], bytes] | None = None) -> None:
         place = await self.house.shelf.file(self.playable.video, name)
         if not isinstance(place, Path):
             await place.close()
             raise _nothing()
-        await self._text(await self.house.pool.whole(place, SMALL_FILE), content_type, _LASTING)
+        data = await self.house.pool.whole(place, SMALL_FILE)
+        await self._text(data if turn is None else turn(data), content_type, _LASTING)
 
     async def _media(self, rendition: PlayableRendition, file: PlayableFile, extra: Headers) -> None:
         content_type = _TYPES.get(PurePosixPath(file.name).suffix.lower(), "application/octet-stream")

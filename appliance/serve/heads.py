@@ -1,0 +1,97 @@
+"""What the beginnings of held media say of themselves, read once and remembered: this module is where players ask."""
+
+import os
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+
+from appliance.domain.shelf import NotPlayable, Playable, PlayableFile, PlayableRendition, ReadyShelf
+from appliance.domain.video import RenditionKind
+from appliance.serve.codecs import ENOUGH, codecs_of_mp4
+from appliance.serve.source import MediaPool, opened
+from appliance.serve.transport import codecs_of_ts, first_pts
+
+_MOST_KEPT = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """``codecs`` as in RFC 6381, empty where they cannot be told; ``pts`` in 90 kHz ticks, of transport streams."""
+
+    codecs: str = ""
+    pts: int | None = None
+
+
+class Heads:
+    """See the module. Call it from the loop."""
+
+    def __init__(self, shelf: ReadyShelf, pool: MediaPool) -> None:
+        self._shelf, self._pool = shelf, pool
+        self._kept: OrderedDict[tuple[str, int], Beginning] = OrderedDict()
+
+    async def beginning(self, playable: Playable, rendition: PlayableRendition) -> Beginning:
+        """Return what a rendition's first bytes say; nothing where they are not on the disk, or cannot be read."""
+        found = _first(rendition)
+        if found is None:
+            return Beginning()
+        file, offset = found
+        key = file.identity, file.size
+        known = self._kept.get(key)
+        if known is None:
+            known = await self._read(playable, file, offset, is_ts=offset is None)
+            if known == Beginning():
+                return known
+            self._kept[key] = known
+            while len(self._kept) > _MOST_KEPT:
+                self._kept.popitem(last=False)
+        return known
+
+    async def checked(self, playable: Playable) -> Playable:
+        """Return the video with the codecs that its held renditions have, whatever the origin called them."""
+        renditions = []
+        for rendition in playable.renditions:
+            told = (await self.beginning(playable, rendition)).codecs
+            renditions.append(replace(rendition, codecs=told) if told else rendition)
+        return replace(playable, renditions=tuple(renditions))
+
+    async def pts(self, playable: Playable) -> int | None:
+        """Return when the pictures of the video's transport streams begin, None where there are none."""
+        for rendition in playable.renditions:
+            if rendition.has_video and (told := (await self.beginning(playable, rendition)).pts) is not None:
+                return told
+        return None
+
+    async def _read(self, playable: Playable, file: PlayableFile, offset: int | None, *, is_ts: bool) -> Beginning:
+        path = self._shelf.file_now(playable.video, file.name)
+        if path is None:
+            return Beginning()
+
+        def read() -> Beginning:
+            fd = opened(path, file.size, None)
+            try:
+                head = os.pread(fd, ENOUGH, offset or 0)
+            finally:
+                os.close(fd)
+            return Beginning(codecs_of_ts(head), first_pts(head)) if is_ts else Beginning(codecs_of_mp4(head))
+
+        try:
+            return await self._pool.run(read)
+        except (NotPlayable, OSError):
+            return Beginning()  # whoever asks for the media itself is told
+
+
+def _first(rendition: PlayableRendition) -> tuple[PlayableFile, int | None] | None:
+    """The file that begins a rendition, and where its initialisation does; None for that of a transport stream."""
+    bytemap = rendition.bytemap
+    if rendition.kind is not RenditionKind.HLS or bytemap is None or not bytemap.segments:
+        return None
+    first = bytemap.init or bytemap.segments[0]
+    file = next((f for f in rendition.files if f.name == first.file), None)
+    return None if file is None else (file, None if bytemap.init is None else int(first.offset))
+
+
+def shifted(vtt: bytes, pts: int) -> bytes:
+    """Return WebVTT that says at which tick of the pictures it begins (RFC 8216 3.5); as it is where it says so."""
+    first, end, rest = vtt.partition(b"\n")
+    if not first.lstrip(b"\xef\xbb\xbf").startswith(b"WEBVTT") or b"X-TIMESTAMP-MAP" in rest[:200]:
+        return vtt
+    return first.rstrip(b"\r") + f"\nX-TIMESTAMP-MAP=MPEGTS:{pts},LOCAL:00:00:00.000".encode() + (end or b"\n") + rest
