@@ -5,14 +5,13 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from ipaddress import ip_address
 from pathlib import Path
 from subprocess import DEVNULL, PIPE
 from typing import Any
 
 import pytest
 
-from appliance.lan.mdns import host_label, others, yields
+from appliance.lan.mdns_records import host_label
 from tests.world.lab import Host, Lab
 
 ROOT = Path(__file__).parents[2]
@@ -26,17 +25,6 @@ class TestNames:
     )
     def test_any_name_gives_a_host_label(self, name: str, label: str) -> None:
         assert host_label(name) == label
-
-    def test_of_two_boxes_exactly_one_gives_the_name_up(self) -> None:
-        one, two = [ip_address("10.0.0.1"), ip_address("fd00::9")], [ip_address("10.0.0.2"), ip_address("fd00::1")]
-        assert yields(one, two)
-        assert not yields(two, one)
-        assert not yields(one, one)
-
-    def test_our_own_addresses_are_no_conflict(self) -> None:
-        own = (ip_address("10.0.0.1"),)
-        assert others(["10.0.0.1", "fe80::1"], own) == []
-        assert others(["10.0.0.1", "10.0.0.2"], own) == [ip_address("10.0.0.2")]
 
 
 class Process:

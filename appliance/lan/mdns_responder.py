@@ -1,0 +1,376 @@
+"""Our own multicast DNS responder: this module claims the names, answers for them, defends them and gives them back.
+
+RFC 6762: probing (8.1), both at once (8.2), announcing (8.3, 8.4), conflicts (9), answers (6), goodbye (10.1).
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable
+from enum import Enum, auto
+
+from appliance.lan.interfaces import Household
+from appliance.lan.mdns_links import Link, Place, places
+from appliance.lan.mdns_records import (
+    AAAA,
+    PORT,
+    PTR,
+    A,
+    Announced,
+    Announcement,
+    Heard,
+    Record,
+    addresses_of,
+    answers_to,
+    goodbye,
+    legacy_response,
+    loses,
+    names_for,
+    probe,
+    read,
+    records_for,
+    response,
+)
+from appliance.lan.watch import HouseholdWatch
+
+log = logging.getLogger(__name__)
+
+_BEGIN, _PROBES, _APART = 0.25, 3, 0.25
+"""Seconds to wait at most before the first probe, so that boxes that got power together do not speak together; how many
+probes, and seconds between them (8.1)."""
+_YIELD = 1.0
+"""Seconds the loser of a tie waits before it asks again (8.2)."""
+_CONFLICTS, _WITHIN, _SLOW = 15, 10.0, 5.0
+"""So many conflicts within so many seconds: wait so long before each further attempt (8.1)."""
+_LATE, _LATE_WITHIN = 3, 60.0
+"""A name that was contested so often in so many seconds, though nobody answers for it, is not worth the fight."""
+_AGAIN = 1.0
+"""Seconds between an announcement and its repetition, and between two answers with the same record (8.3, 6)."""
+_DEFEND = 0.25
+"""The same for answers to probes (6)."""
+_RETRY = 30.0
+"""Seconds until an interface that could not be used is tried again."""
+_PENDING, _UNICASTS = 32, 20
+"""Answers that wait for their time at most; unicast answers a second at most."""
+
+
+class Outcome(Enum):
+    """What came of a probe."""
+
+    FREE = auto()
+    TAKEN = auto()
+    YIELD = auto()
+    MOVED = auto()
+
+
+class Responder:
+    """Speaks for the box on the household's interfaces while ``run`` runs. ``tell`` hears what is announced, None for
+    nothing; ``chance`` returns numbers from 0 to 1. ``trouble`` says what stands in the way, empty where nothing does.
+    """
+
+    def __init__(
+        self,
+        said: Announcement,
+        network: HouseholdWatch,
+        chance: Callable[[], float],
+        tell: Callable[[Announced | None], None],
+    ) -> None:
+        self._said, self._network, self._chance, self._tell = said, network, chance, tell
+        self._attempt = 1
+        self._names = names_for(said.name, 1)
+        self._links: dict[tuple[int, int], Link] = {}
+        self._stirred = asyncio.Event()
+        self._outcome: asyncio.Future[Outcome] | None = None
+        self._later: set[asyncio.TimerHandle] = set()
+        self._conflicts: deque[float] = deque(maxlen=_CONFLICTS)
+        self._contested: deque[float] = deque(maxlen=_LATE)
+        self._former: frozenset[tuple[str, int, bytes]] = frozenset()
+        self._unicasts: deque[float] = deque(maxlen=_UNICASTS)
+        self._renames = False
+        self.trouble = ""
+
+    async def run(self) -> None:
+        """Keep the box announced until cancelled; says goodbye then."""
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._leave)
+            stack.callback(self._network.listen(lambda _: self._moved()))
+            while True:
+                self._stirred.clear()
+                self._follow(self._network.household)
+                if self._renames:
+                    self._rename()
+                if all(link.ready for link in self._links.values()) or await self._claim():
+                    self._report()
+                    await self._stirred.wait()
+
+    # --- which links there are ---------------------------------------------------------------------------------------
+
+    def _follow(self, home: Household) -> None:
+        """Open what came, close what went, and say which addresses changed."""
+        wanted = {(interface.index, version): (interface, version) for interface, version in places(home)}
+        for key in self._links.keys() - wanted.keys():
+            self._close(self._links.pop(key))
+        if not self._links and self._attempt > 1:
+            self._take(1)  # another network, or none: the first name may be free there
+        for key, place in wanted.items():
+            if key in self._links:
+                self._update(self._links[key], place)
+            else:
+                self._open(key, place)
+
+    def _open(self, key: tuple[int, int], place: Place) -> None:
+        try:
+            link = Link(*place)
+        except OSError as error:
+            self.trouble = f"{place[0].name}: {error.strerror or error}"
+            log.warning("The box cannot be announced on %s: %s", place[0].name, error)
+            self._do_later(_RETRY, self._stirred.set)
+            return
+        self.trouble = ""
+        self._links[key] = link
+        link.records = self._records(place)
+        asyncio.get_running_loop().add_reader(link.fileno(), self._receive, link)
+
+    def _close(self, link: Link) -> None:
+        asyncio.get_running_loop().remove_reader(link.fileno())
+        link.close()
+
+    def _records(self, place: Place) -> tuple[Record, ...]:
+        return records_for(self._said, self._names, addresses_of(place[0]))
+
+    def _update(self, link: Link, place: Place) -> None:
+        """Announce the addresses of an interface where they changed; a name that is ours needs no new probe (8.4)."""
+        link.interface = place[0]
+        before, link.records = link.records, self._records(place)
+        if before == link.records:
+            return
+        now = {r.identity for r in link.records}
+        gone = [r for r in before if r.identity not in now]
+        self._former = frozenset(r.identity for r in gone)
+        if link.ready:
+            link.send(goodbye(gone))
+            self._announce(link)
+
+    # --- claiming ----------------------------------------------------------------------------------------------------
+
+    async def _claim(self) -> bool:
+        """Probe where the names are not known to be ours; take the next ones until they are. False: look anew."""
+        wait = self._chance() * _BEGIN if not any(link.ready for link in self._links.values()) else 0.0
+        yielded = 0
+        while True:
+            match await self._probe(wait):
+                case Outcome.FREE:
+                    for link in self._unready():
+                        link.ready = True
+                        self._announce(link)
+                    return True
+                case Outcome.MOVED:
+                    return False
+                case Outcome.YIELD:
+                    yielded += 1  # from the second time on at odds, so that two who both yield do not meet again
+                    wait = _YIELD + (self._chance() * 2 if yielded > 1 else 0.0)
+                case Outcome.TAKEN:
+                    log.info("The name %s is taken on this network.", self._names.host.rstrip("."))
+                    self._rename()
+                    wait = self._pause()
+
+    async def _probe(self, wait: float) -> Outcome:
+        self._outcome = asyncio.get_running_loop().create_future()
+        try:
+            if wait and (found := await self._within(wait, heed_names=False)) is not None:
+                return found
+            for _ in range(_PROBES):
+                for link in self._unready():
+                    link.send(probe(self._names, link.records))
+                if (found := await self._within(_APART)) is not None:
+                    return found
+            return Outcome.FREE
+        finally:
+            self._outcome = None
+
+    async def _within(self, seconds: float, *, heed_names: bool = True) -> Outcome | None:
+        """Return what was heard within ``seconds``, None for nothing. Before we spoke, nobody answered us."""
+        assert self._outcome is not None
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while (left := end - loop.time()) > 0:
+            await asyncio.wait({self._outcome}, timeout=left)
+            if not self._outcome.done():
+                break
+            found = self._outcome.result()
+            if heed_names or found is Outcome.MOVED:
+                return found
+            self._outcome = loop.create_future()
+        return None
+
+    def _unready(self) -> list[Link]:
+        return [link for link in self._links.values() if not link.ready]
+
+    def _conclude(self, outcome: Outcome) -> None:
+        if self._outcome is not None and not self._outcome.done():
+            self._outcome.set_result(outcome)
+
+    def _moved(self) -> None:
+        self._stirred.set()
+        self._conclude(Outcome.MOVED)
+
+    def _rename(self) -> None:
+        """Give the names up, where they were ours already, and take the next."""
+        self._renames = False
+        self._conflicts.append(asyncio.get_running_loop().time())
+        self._contested.clear()
+        for link in self._links.values():
+            if link.ready:
+                link.send(goodbye(link.records))
+        self._take(self._attempt + 1)
+
+    def _take(self, attempt: int) -> None:
+        self._attempt, self._names = attempt, names_for(self._said.name, attempt)
+        for link in self._links.values():
+            link.ready = False
+            link.sent.clear()
+            link.records = self._records((link.interface, link.version))
+
+    def _pause(self) -> float:
+        """Return the seconds to wait before the next attempt."""
+        many = len(self._conflicts) == _CONFLICTS
+        return _SLOW if many and asyncio.get_running_loop().time() - self._conflicts[0] < _WITHIN else 0.0
+
+    # --- speaking ----------------------------------------------------------------------------------------------------
+
+    def _report(self) -> None:
+        addresses = self._network.household.addresses()
+        if not self._links:
+            self._tell(None)
+            return
+        shown = addresses or tuple(a for link in self._links.values() for a in addresses_of(link.interface))
+        host = self._names.host.rstrip(".")
+        self._tell(Announced(host, self._names.instance, tuple(dict.fromkeys(map(str, shown)))))
+
+    def _announce(self, link: Link) -> None:
+        """Announce twice (8.3)."""
+        records = link.records
+        self._say(link, records)
+        self._do_later(_AGAIN, lambda: self._say(link, records) if link.ready and link.records == records else None)
+
+    def _say(self, link: Link, answers: Iterable[Record], additional: Iterable[Record] = ()) -> None:
+        now = asyncio.get_running_loop().time()
+        answers, additional = list(answers), list(additional)
+        link.sent.update(dict.fromkeys((r.identity for r in (*answers, *additional)), now))
+        link.send(response(answers, additional))
+
+    def _do_later(self, seconds: float, act: Callable[[], object]) -> None:
+        def run() -> None:
+            self._later.discard(handle)
+            act()
+
+        handle = asyncio.get_running_loop().call_later(seconds, run)
+        self._later.add(handle)
+
+    def _leave(self) -> None:
+        for handle in self._later:
+            handle.cancel()
+        self._later.clear()
+        for link in self._links.values():
+            if link.ready:
+                link.send(goodbye(link.records))
+            self._close(link)
+        self._links.clear()
+        self._tell(None)
+
+    # --- hearing -----------------------------------------------------------------------------------------------------
+
+    def _receive(self, link: Link) -> None:
+        words = [self._names.label.encode(), b"_http", b"_seedkeep", b"_services"]
+        for packet, source in link.received():
+            small = packet.lower()
+            if not any(word in small for word in words):
+                continue  # most of what is said on a network is not about us
+            heard = read(packet)
+            if heard is None or link not in self._links.values():
+                continue
+            if heard.response:
+                self._consider(link, heard)
+            else:
+                self._asked(link, heard, source)
+
+    def _asked(self, link: Link, heard: Heard, source: tuple[str, int]) -> None:
+        if link.ready:
+            self._answer(link, heard, source)
+        elif heard.probe and self._is_foreign(heard.records) and loses(heard.records, link.records, self._names):
+            self._conclude(Outcome.YIELD)
+
+    def _is_foreign(self, records: Iterable[Record]) -> bool:
+        """Whether somebody else speaks: our own words come back to us, by other interfaces of ours as well."""
+        own = self._own()
+        unique = self._names.unique()
+        return any(r.identity not in own for r in records if r.name.lower() in unique)
+
+    def _own(self) -> frozenset[tuple[str, int, bytes]]:
+        return self._former.union(*({r.identity for r in link.records} for link in self._links.values()))
+
+    def _consider(self, link: Link, heard: Heard) -> None:
+        """Look whether an answer contradicts us: another host has one of our names."""
+        unique, own = self._names.unique(), self._own()
+        kinds = {(r.name.lower(), r.type) for each in self._links.values() for r in each.records}
+        kinds |= {(unique[0], A), (unique[0], AAAA)}
+        for record in heard.records:
+            if record.identity in own:
+                if not record.ttl and link.ready:
+                    self._rescue(link)
+            elif record.ttl and record.name.lower() in unique and (record.name.lower(), record.type) in kinds:
+                self._conflict()
+                return
+
+    def _rescue(self, link: Link) -> None:
+        """Say again what another machine, or another program of this one, just withdrew though we have it too."""
+        now = asyncio.get_running_loop().time()
+        if now - max(link.sent.values(), default=0.0) >= _AGAIN:
+            self._announce(link)
+
+    def _conflict(self) -> None:
+        """While probing: the names are another's. Later: ask again, which is what the other one does too (9)."""
+        if self._outcome is not None:
+            self._conclude(Outcome.TAKEN)
+            return
+        if not any(link.ready for link in self._links.values()) or self._stirred.is_set():
+            return
+        log.warning("Another machine uses the name %s too.", self._names.host.rstrip("."))
+        now = asyncio.get_running_loop().time()
+        self._contested.append(now)
+        self._renames = len(self._contested) == _LATE and now - self._contested[0] < _LATE_WITHIN
+        for link in self._links.values():
+            link.ready = False
+        self._stirred.set()
+
+    def _answer(self, link: Link, heard: Heard, source: tuple[str, int]) -> None:
+        answers, additional = answers_to(heard, link.records)
+        if not answers:
+            return
+        if source[1] != PORT:
+            self._answer_alone(link, legacy_response(heard, answers, additional), source)
+            return
+        now = asyncio.get_running_loop().time()
+        age = {r.identity: now - link.sent.get(r.identity, float("-inf")) for r in answers}
+        fresh = all(age[r.identity] < r.ttl / 4 for r in answers)  # everybody heard it not long ago (5.4)
+        if fresh and not heard.probe and all(q.unicast for q in heard.questions):
+            self._answer_alone(link, response(answers, additional), source)
+            return
+        due = [r for r in answers if age[r.identity] >= (_DEFEND if heard.probe else _AGAIN)]
+        if not due:
+            return
+        if heard.probe or not (heard.truncated or any(r.type == PTR for r in due)):
+            self._say(link, due, additional)
+        elif len(self._later) < _PENDING:
+            wait = (0.4 if heard.truncated else 0.02) + 0.1 * self._chance()  # others may answer as well (6)
+            link.sent.update(dict.fromkeys((r.identity for r in due), now))
+            self._do_later(wait, lambda: self._say(link, due, additional) if link.ready else None)
+
+    def _answer_alone(self, link: Link, packet: bytes, source: tuple[str, int]) -> None:
+        """Answer by unicast, only to this network, and not without end."""
+        now = asyncio.get_running_loop().time()
+        full = len(self._unicasts) == _UNICASTS and now - self._unicasts[0] < 1
+        if not full and self._network.household.is_lan(source[0]):
+            self._unicasts.append(now)
+            link.send_to(packet, source)
