@@ -22,6 +22,7 @@ from appliance.lan.watch import HouseholdWatch
 from appliance.library.marker import Library
 from appliance.library.space import Space
 from appliance.options import (
+    device_ident,
     examiner_options,
     floor_of,
     interface_choice,
@@ -42,6 +43,7 @@ from appliance.pin.reading import HouseShelf
 from appliance.plan.examiner import Examiner
 from appliance.plan.planner import Planner
 from appliance.plan.surveyor import SurveyOptions, Surveyor
+from appliance.presence import Presence, Said
 from appliance.seed.schedule import Schedule
 from appliance.seed.sharer import Sharer, SharerOptions
 from appliance.seed.tender import Tender
@@ -153,7 +155,15 @@ class House:
         exports = Path(settings.library.export_dir or "exports")
         self.exporter = Exporter(store, library, self.data / exports, lambda: floor_of(self.book.current), self.clock)
         self.shelf = HouseShelf(self.keeper)
-        self.media = create_media_app(self.shelf, self.leases, self.tender.count_player, self.tender.pace_player)
+        said = Said(device_ident(library.library_id), program_version())
+        self.presence = Presence(said, network, lambda: self.book.current, self._local_name, self.clock, _chance)
+        self.media = create_media_app(
+            self.shelf,
+            self.leases,
+            self.tender.count_player,
+            self.tender.pace_player,
+            seen=self.presence.fetched,
+        )
         self.web = create_app(self._services())
 
     @property
@@ -228,6 +238,7 @@ class House:
             keeping=self.keeper,
             spending=Ledger(self.tender, self.yielding, self.swarm, self.keeper, self.leases, self.clock),
             exporting=self.exporter,
+            presence=self.presence,
             shelf=self.shelf,
             media=self.media,
             health=self.health,
@@ -240,9 +251,13 @@ class House:
     def lan_hosts(self) -> frozenset[str]:
         """Return every name and address that is us on this network."""
         names = {f"{self.book.current.lan.name}.local", *map(str, self.home.addresses())}
-        if self.mdns is not None and self.mdns.announced is not None:
-            names.add(self.mdns.announced.host.rstrip("."))
+        if (announced := self._local_name()) is not None:
+            names.add(announced)
         return frozenset(names)
+
+    def _local_name(self) -> str | None:
+        announced = None if self.mdns is None else self.mdns.announced
+        return None if announced is None else announced.host.rstrip(".")
 
     def lan_address(self) -> str:
         """Return the address that screens on this network reach the dashboard by, or loopback's."""
@@ -269,6 +284,7 @@ class House:
             self.swarm.reconfigure(swarm_options(after, self.data, self.home))
         if after.lan != before.lan:
             self.network.reconfigure(interface_choice(after))
+            self.presence.reconfigure(after)
         if after.library != before.library:
             self.space.reconfigure(floor_of(after))
             self._made_room()
@@ -294,6 +310,7 @@ class House:
                     self.book.current.lan.name, port, self.library.library_id, program_version(), tls=False
                 )
                 self.mdns = await stack.enter_async_context(Mdns(said, self.network, _chance))
+            await stack.enter_async_context(self.presence.announcing(port))
             await asyncio.Event().wait()
 
     def _moved(self, home: Household) -> None:

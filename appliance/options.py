@@ -1,5 +1,6 @@
 """The settings as each room takes them: this module turns them into the rooms' own small frozen options."""
 
+import uuid
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,6 +23,11 @@ def program_version() -> str:
         return version("seedkeep")
     except PackageNotFoundError:
         return "0"
+
+
+def device_ident(library_id: str) -> str:
+    """Return the UUID of the media server that televisions see: one for each library, and never another."""
+    return str(uuid.uuid5(uuid.UUID("5c1d3f0e-9f0a-5b7a-8f4e-2b7d3a6c9e10"), library_id))
 
 
 def swarm_options(settings: Settings, data: Path, home: Household) -> SwarmOptions:

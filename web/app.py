@@ -25,12 +25,14 @@ from web.access.decide import Area
 from web.access.door import Door
 from web.access.gate import Gate
 from web.api.routes import resources
+from web.context import Visit
 from web.events import Events
 from web.glance import Glance
 from web.pages import show, theatre
 from web.problems import Problem, Refusal
 from web.services import Services
 from web.statics import Statics
+from web.witness import deed
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +49,7 @@ class Web:
     """The web as an ASGI application. ``stop`` it before its server waits for open connections to end."""
 
     def __init__(self, services: Services) -> None:
-        self._media, self._statics = services.media, Statics()
+        self._media, self._statics, self._presence = services.media, Statics(), services.presence
         self._gate, self._events, self._glance = Gate(services), Events(services), Glance(services)
         self._litestar = _litestar(services, self._gate, self._events, self._glance)
         self._door = Door(services, self._gate, self._route, error_page)
@@ -63,6 +65,7 @@ class Web:
 
     async def _route(self, scope: Any, receive: Receive, send: Send) -> None:
         path = str(scope.get("path", ""))
+        self._witness(scope, path)
         if path.startswith("/static/"):
             await self._statics(scope, receive, send)
         elif path.startswith("/media/"):
@@ -71,6 +74,16 @@ class Web:
             if path == _UNUSED or path.startswith(_UNUSED + "/"):
                 scope["path"] = "/nothing"
             await self._litestar(scope, receive, send)
+
+    def _witness(self, scope: Any, path: str) -> None:
+        """Remember which screen on this network did what. Those elsewhere have a token, and are nobody's screens."""
+        seen = deed(str(scope["method"]), path)
+        if seen is None:
+            return
+        asker: Visit = scope["state"]["visit"]
+        if asker.viewer.is_lan:
+            agent = dict(scope["headers"]).get(b"user-agent", b"")
+            self._presence.saw(asker.source, seen, agent.decode("latin-1"))
 
 
 def create_app(services: Services) -> Web:

@@ -16,9 +16,12 @@ from appliance.domain.channel import Portrait
 from appliance.domain.export import Export
 from appliance.domain.pin import PinState
 from appliance.domain.plan import Disk, Plan, Rule
+from appliance.domain.screen import Act, Sighting
 from appliance.domain.shelf import Shelf
 from appliance.domain.traffic import Budget
 from appliance.domain.units import ByteCount, BytesPerSecond, ChannelId, VideoId
+from appliance.lan.doctor import Finding
+from appliance.lan.ssdp_look import Renderer
 from appliance.seed.schedule import Schedule, Standing, Used
 from appliance.settings import Settings
 from appliance.store.engine import Store
@@ -33,6 +36,7 @@ __all__ = [
     "Keeping",
     "Option",
     "Planning",
+    "Presence",
     "Rates",
     "Ration",
     "Services",
@@ -189,6 +193,31 @@ class Exporting(Protocol):
         ...
 
 
+class Presence(Protocol):
+    """The household's network: which screens were seen on it, and whether they find us."""
+
+    @property
+    def local_name(self) -> str | None:
+        """Return the ``.local`` name that is announced now, None while there is none."""
+        ...
+
+    def sightings(self) -> tuple[Sighting, ...]:
+        """Return the screens that were seen since the start, the latest first."""
+        ...
+
+    def saw(self, address: str, act: Act, agent: str) -> None:
+        """Remember that a screen did something."""
+        ...
+
+    async def examine(self) -> tuple[Finding, ...]:
+        """Examine the network; takes some seconds. Those who ask at the same time get the same answer."""
+        ...
+
+    async def look(self) -> tuple[Renderer, ...]:
+        """Search for screens that can be sent something to play; takes some seconds, likewise."""
+        ...
+
+
 class SettingsBook(Protocol):
     @property
     def current(self) -> Settings: ...
@@ -223,6 +252,7 @@ class Services:
     keeping: Keeping
     spending: Spending
     exporting: Exporting
+    presence: Presence
     shelf: Shelf
     media: Callable[..., Any]
     health: Callable[[], Health]

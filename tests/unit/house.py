@@ -43,6 +43,7 @@ from appliance.settings import Settings
 from appliance.store import channels, decisions, ledger, pins, rules, videos
 from appliance.store.engine import Store
 from appliance.store.leases import Leases
+from tests.world.presence import StillPresence
 from web.app import Web, create_app
 from web.services import Activity, Health, Option, Rates, Ration, Services, Source, YieldsNow
 
@@ -329,6 +330,7 @@ class House:
         self.settings = StandInBook(settings, locked)
         self.spending = StandInSpending(clock=clock, book=self.settings)
         self.exporting = StandInExporting(clock)
+        self.presence = StillPresence()
         self.leases = Leases(clock)
         self.troubles: tuple[str, ...] = ()
         self.lan: frozenset[str] = frozenset()
@@ -343,6 +345,7 @@ class House:
             planning=self.planning,
             keeping=self.keeping,
             spending=self.spending,
+            presence=self.presence,
             exporting=self.exporting,
             shelf=StandInShelf(),
             media=media,
