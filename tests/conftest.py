@@ -9,10 +9,16 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.world import guards
 from tests.world.lab import Lab, need_namespaces
 from tests.world.origin import Origin
+from tests.world.thrift import thrift
+
+# How long an example takes says what else the machine does. The trial looks at more of them.
+settings.register_profile("every run", deadline=None, max_examples=50)
+settings.register_profile("trial", deadline=None, max_examples=250)
 
 _GUARDED = ("unit", "contract", "swarm", "media")
 
@@ -29,6 +35,16 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         os.environ["SEEDKEEP_TEST_UNSHARED"] = "1"
         again = [sys.executable, "-m", "pytest", *sys.argv[1:]]
         os.execvp("unshare", ["unshare", "-Urn", "sh", "-c", 'ip link set lo up && exec "$@"', "sh", *again])
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("every run" if "not trial" in config.option.markexpr else "trial")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _thrifty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with thrift(tmp_path_factory.mktemp("thrift")):
+        yield
 
 
 @pytest.fixture
