@@ -13,11 +13,12 @@ from typing import Any
 from unittest.mock import patch
 
 import httpx._transports.default as transports
+from httpx._config import create_ssl_context as _new_context
 from nacl.pwhash import argon2id
 
 from appliance.store.migrations import run
 
-_migrate, _new_context = run.upgrade, transports.create_ssl_context
+_migrate = run.upgrade
 _COST = (argon2id.OPSLIMIT_INTERACTIVE, argon2id.MEMLIMIT_INTERACTIVE)
 
 
