@@ -128,7 +128,8 @@ def session_settings(options: SwarmOptions, *, watched: bool = False) -> Any:
         "max_webtorrent_offers": 2 if options.webtorrent else 0,
         "webtorrent_stun_server": "",
         "connections_limit": 1000,
-        "unchoke_slots_limit": 24,
+        "unchoke_slots_limit": _SLOTS,
+        "allowed_fast_set_size": 0,  # who is choked gets nothing at all
         "no_recheck_incomplete_resume": True,
         "report_web_seed_downloads": True,
         "max_queued_disk_bytes": 2 * MIB,  # what a kill may lose, beside the pieces that are not done
@@ -138,9 +139,9 @@ def session_settings(options: SwarmOptions, *, watched: bool = False) -> Any:
     }
 
 
-_LEAST_TALK, _MOST_TALK = 64 * KIB, 1 * MIB
-_TALK = 16
-"""Of what we give, this part comes back at most as requests and as what libtorrent reckons for packets' headers."""
+_TALK = 1 * MIB
+"""Bytes/s for what peers say to one another: handshakes, requests, and what libtorrent reckons for packets' headers."""
+_SLOTS = 24
 
 
 def only_gives(budget: Budget) -> bool:
@@ -148,16 +149,24 @@ def only_gives(budget: Budget) -> bool:
     return budget.download == 0 and budget.upload != 0
 
 
+def only_takes(budget: Budget) -> bool:
+    """Say whether nothing may go to the internet while something may come from there."""
+    return budget.upload == 0 and budget.download != 0
+
+
 def limit_settings(budget: Budget) -> Any:
     """Return the caps on everything outside the LAN. libtorrent reads 0 as unlimited; 1 byte/s stops all.
 
-    All means handshakes and requests too: whoever may not say what he wants gets nothing. So while we only give, what
-    peers say may come, and torrents that lack something are stopped one by one (``Held.bar``).
+    All means handshakes and requests too: whoever may not hear what is wanted cannot give, and whoever may not ask gets
+    nothing. So while one way is open peers may talk both ways, and payload is stopped by other means: peers outside the
+    LAN are choked (what is in a peer's buffer still goes: half a second's worth), and torrents that lack something take
+    nothing (``Held.bar``).
     """
-    down = lt_limit(budget.download)
-    if only_gives(budget):
-        down = _MOST_TALK if budget.upload is None else min(max(budget.upload // _TALK, _LEAST_TALK), _MOST_TALK)
-    return {"upload_rate_limit": lt_limit(budget.upload), "download_rate_limit": down}
+    return {
+        "upload_rate_limit": _TALK if only_takes(budget) else lt_limit(budget.upload),
+        "download_rate_limit": _TALK if only_gives(budget) else lt_limit(budget.download),
+        "unchoke_slots_limit": 0 if only_takes(budget) else _SLOTS,
+    }
 
 
 def lt_limit(value: int | None) -> int:

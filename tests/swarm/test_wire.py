@@ -242,6 +242,27 @@ async def test_what_is_whole_is_given_while_nothing_may_be_taken_and_the_rest_wa
             await heard.whole(theirs, 60)
 
 
+async def test_what_is_wanted_comes_while_nothing_may_be_given(tmp_path: Path) -> None:
+    """From a peer, whom we must greet and ask, and who gets nothing of what is whole."""
+    ours, theirs = (Content.of({f"{k}.mp4": noise(2 * MIB, k)}, piece=256 * KIB) for k in ("ours", "theirs"))
+    async with LibtorrentSwarm(quiet(tmp_path / "resume", lan=LAN), Budget(upload=BytesPerSecond(0))) as swarm:
+        heard = Heard(swarm)
+        await swarm.add(ours.spec(ours.written(tmp_path / "media")))
+        await swarm.add(theirs.spec(tmp_path / "media"))
+        for film in (ours, theirs):
+            await swarm.start(film.meta.info_hash)
+        here = [("127.0.0.1", await swarm.port())]
+        async with foreign("127.0.0.2") as other:
+            source = theirs.written(tmp_path / "source")
+            takes = peers.add(other, ours.meta.raw, tmp_path / "far", trackers=False, peers=here)
+            peers.add(other, theirs.meta.raw, source, seeding=True, trackers=False, peers=here)
+            await heard.whole(theirs, 60)
+            assert takes.status().num_peers == 1
+            assert takes.status().total_payload_download == 0
+            await swarm.limit(Budget())
+            await until(lambda: all_seed([takes]), 60)
+
+
 @pytest.mark.trial
 async def test_a_web_seed_on_a_private_address_is_held_to_the_download_limit(tmp_path: Path) -> None:
     film = Content.of({"film.mp4": noise(24 * MIB)}, piece=256 * KIB)
