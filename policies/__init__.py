@@ -7,6 +7,7 @@ renditions               which encodings are kept      brim     how much of a bu
 sizes                    known and estimated bytes     fit      the most worth inside: room, hearing, exchange, order
 rulebook, fields         rules as a file               lines    what was placed and not, as decisions
 presets                  rules to begin with           explain  reasons as sentences: filter_words, changes, wording
+newcomers                what new videos usually get
 
 Pure functions over the domain: no clock, no chance, no I/O. The same world and rules give the same plan, in whatever
 order they are given; a plan carried out and made again changes nothing. This module makes the plan.

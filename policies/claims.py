@@ -20,11 +20,12 @@ from appliance.domain.pin import Wish
 from appliance.domain.plan import Candidate, Filters, Reason, ReasonCode, Rule, RuleKind, World
 from appliance.domain.units import ChannelId
 from appliance.domain.video import Upstream
+from policies.newcomers import Newcomers, newcomers
 from policies.order import best_first
 from policies.protect import bar, holder
 from policies.rules import in_scope, not_needed, refusal, size_refusal
 from policies.sizes import Choice, choice
-from policies.worth import BUILT_IN, Ranking, safe_value
+from policies.worth import BUILT_IN, Ranking, safe_value, trend_among
 
 LAST_N = 10
 """How many of each channel *last N per channel* keeps where its rule does not say."""
@@ -86,6 +87,8 @@ class Desk:
     values: dict[tuple[str, timedelta | None], list[float | None]] = field(default_factory=dict)
     orders: dict[tuple[str, timedelta | None], _Order] = field(default_factory=dict)
     bars: dict[int, Reason] = field(default_factory=dict)
+    newcomers: Newcomers | None = None
+    """What videos usually get in their first days, once it is asked for."""
 
     def __post_init__(self) -> None:
         self.newest = best_first([video.published_at.timestamp() for video in self.videos])
@@ -124,14 +127,20 @@ class Desk:
             return cast(Callable[[int], float], known.__getitem__)
 
         videos, now = self.videos, self.now
+        of = self._trend(rule) if rule.kind == RuleKind.TRENDING else lambda video: ranking(rule, video, now)
 
         def found(at: int) -> float:
             made = known[at]
             if made is None:
-                made = known[at] = ranking(rule, videos[at], now)
+                made = known[at] = of(videos[at])
             return made
 
         return found
+
+    def _trend(self, rule: Rule) -> Callable[[Candidate], float]:
+        if self.newcomers is None:
+            self.newcomers = newcomers(map(self.videos.__getitem__, self.newest), self.now)
+        return trend_among(self.newcomers, self.now, rule.half_life)
 
     def held_by(self, rule: Rule, video: Candidate) -> bool:
         """Say whether what is held counts as held by this rule: it pays for it, or nobody does who would claim it."""

@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from appliance.domain.plan import Candidate, Copies, Observation, Rule, RuleKind
+from policies.newcomers import AGEING_FROM, Newcomers, exposure
 
 Ranking = Callable[[Rule, Candidate, datetime], float]
 """A rule kind: the worth of one byte of the video to the rule, at least 0, the same for the same arguments."""
@@ -26,11 +27,13 @@ Ranking = Callable[[Rule, Candidate, datetime], float]
 HALF_LIFE = timedelta(days=2)
 PRIOR_WEIGHT = 0.2
 """The exposure, in days, that the prior counts for beside what was observed."""
-PRIOR_AGE = 0.5
-"""Days added to a video's age where views over its life become a rate: one of an hour has no rate of its own yet."""
-AGEING = 1.0
-"""How steeply a rate falls with age: between ``t1`` and ``t2`` days by ``((t1 + 2) / (t2 + 2)) ** AGEING``."""
-AGEING_FROM = 2.0
+PRIOR_VIEWS, PRIOR_AGES = 0.5, (1 / 12, 0.5)
+"""What is usual of a new video counts beside its own views as so many views do, and as so many days at least and most.
+
+Videos of one channel differ by far more than chance has their viewers differ, hence so few views. And origins write
+their counters in batches (PeerTube's ``views.videos.local_buffer_update_interval``, half an hour), between looks up to
+an hour apart: that a counter is still at 0 says little for two hours.
+"""
 TREND_PULL = 2.0
 """How much the first in an origin's own trending list has its prior raised; the next by half, a third and so on."""
 
@@ -51,12 +54,6 @@ def safe_value(ranking: Ranking, rule: Rule, video: Candidate, now: datetime) ->
     return found if 0.0 <= found < math.inf else 0.0
 
 
-def value(rule: Rule, video: Candidate, now: datetime) -> float:
-    """Return the worth of one byte of the video to a rule of a built-in kind; 0 for any other kind."""
-    ranking = BUILT_IN.get(rule.kind)
-    return 0.0 if ranking is None else safe_value(ranking, rule, video, now)
-
-
 def age_days(video: Candidate, now: datetime) -> float:
     """Return the days since the video was published; 0 for one dated in the future."""
     return max(0.0, (now - video.published_at).total_seconds() / _DAY)
@@ -74,41 +71,53 @@ def rarity(copies: Copies) -> float:
     return 1.0 / (1.0 + verified + UNVERIFIED * max(0, copies.live - verified))
 
 
-def trend(video: Candidate, now: datetime, half_life: timedelta | None = None) -> float:
+def trend(video: Candidate, now: datetime, half_life: timedelta | None = None, usual: float = 0.0) -> float:
     """Return an estimate of the video's present views a day.
 
     New views between two observations are taken as spread evenly, and every moment of the past weighs
     ``2 ** (-age / half_life)``. With D_i new views over the interval i, of length T_i and decayed length
     E_i = ∫ weight dt, and with A the video's ageing over the time observed (the decayed mean of how much higher its
-    rate was then than now, by the power law ``AGEING`` that views of a video follow in its first weeks):
+    rate was then than now, by the power law 1 / (days + AGEING_FROM) that views follow in a video's first weeks):
 
         rate = (Σ D_i · E_i / T_i + PRIOR_WEIGHT · r0) / (A · Σ E_i + PRIOR_WEIGHT)
 
     which is the posterior mean of the rate of a Poisson process under exponential forgetting whose intensity falls as
     the power law says, with a Gamma(PRIOR_WEIGHT · r0, PRIOR_WEIGHT) prior (Gelman et al., Bayesian Data Analysis,
     ch. 2.6; forgetting as in West and Harrison, Bayesian Forecasting and Dynamic Models, ch. 10.8; the power law as
-    Cha et al., I Tube, You Tube, Everybody Tubes, IMC 2007 and Szabo and Huberman, CACM 53(8), 2010 measure it). The
-    prior's mean r0 is the lifetime average, views / (age + PRIOR_AGE), brought to the present by the same ageing and
-    raised by ``1 + TREND_PULL / rank`` where the origin's own trending list has the video. So a video never observed
-    twice has that, and evidence takes over within hours. New views are counted above the highest number seen so far:
-    a counter that goes back, or back and forth, makes nobody trend. More views seen never lower the rate.
+    Cha et al., I Tube, You Tube, Everybody Tubes, IMC 2007 and Szabo and Huberman, CACM 53(8), 2010 measure it).
+
+    The prior's mean r0 is the rate over the video's life, brought to the present by the ageing since it was published,
+    and raised by ``1 + TREND_PULL / rank`` where the origin's own trending list has the video. That rate has a Gamma
+    prior in its turn, of mean ``usual``: what new videos of its channels get, in views a day, as ``newcomers`` learns
+    it. It counts for b days, PRIOR_VIEWS / usual kept within PRIOR_AGES:
+
+        r0 = (views + b · usual) / (age + b) / ageing · (1 + TREND_PULL / rank)
+
+    So a video that nobody has seen yet has what is usual, one never observed twice what its views say, and evidence
+    takes over within hours. New views are counted above the highest number seen so far: a counter that goes back, or
+    back and forth, makes nobody trend. More views seen never lower the rate, nor does more that is usual.
     """
     age = age_days(video, now)
     life = HALF_LIFE if half_life is None or half_life <= timedelta(0) else half_life
     pull = 1.0 if video.trend_rank is None else 1.0 + TREND_PULL / max(1, video.trend_rank)
-    prior = pull * max(0, video.views) / (age + PRIOR_AGE) / _ageing(0.0, age)
+    least, most = PRIOR_AGES
+    days = most if usual * most < PRIOR_VIEWS else max(least, PRIOR_VIEWS / usual)
+    prior = pull * (max(0, video.views) + days * usual) / (age + days) / _ageing(age)
     if len(video.history) < 2:
         return prior
     gained, exposed = _decayed(video.history, now, age, life.total_seconds() / _DAY)
     return (gained + PRIOR_WEIGHT * prior) / (exposed + PRIOR_WEIGHT)
 
 
-def _ageing(then: float, now: float) -> float:
-    """Return how much higher than at age ``now`` the mean rate is between the ages ``then`` and ``now``, in days."""
-    past, present = then + AGEING_FROM, now + AGEING_FROM
-    if present - past < 1e-6:
-        return 1.0
-    return math.log(present / past) * present / (present - past)
+def trend_among(newcomers: Newcomers, now: datetime, half_life: timedelta | None) -> Callable[[Candidate], float]:
+    """Return ``trend`` with what is usual where a video is listed as a prior."""
+    rate = newcomers.rate
+    return lambda video: trend(video, now, half_life, rate(video.channels))
+
+
+def _ageing(age: float) -> float:
+    """Return how much higher than now, at this age in days, the mean rate since the video was published is."""
+    return exposure(age) / age * (1.0 + age / AGEING_FROM) if age > 1e-6 else 1.0
 
 
 def _decayed(history: tuple[Observation, ...], now: datetime, age: float, life: float) -> tuple[float, float]:

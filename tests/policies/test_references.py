@@ -5,6 +5,7 @@ from statistics import median
 import pytest
 
 from tests.policies import trace
+from tests.policies.month import staged
 from tests.policies.reference import compared, random_world
 
 
@@ -34,19 +35,19 @@ def test_two_hundred_random_worlds_are_filled_nearly_as_well_as_videos_kept_in_p
 
 
 def test_in_a_few_days_of_views_trending_serves_far_more_than_peertube_and_nearly_what_an_oracle_would() -> None:
-    play = trace.staged(1, 0.9, count=400, hours=6 * 24)
+    play = staged(1, 0.9, count=400, hours=6 * 24)
     ours, theirs, best = (
         box.over(2 * 24, 6 * 24)
         for box in (trace.trending(play), trace.peertube(play, 1, play.week), trace.oracle(play))
     )
     assert ours >= 1.2 * theirs
-    assert ours >= 0.85 * best
+    assert ours >= 0.97 * best, "without an idea of what new videos get, the first hour of each is lost"
 
 
 @pytest.mark.trial
 def test_in_thirty_days_of_views_trending_serves_half_as_much_again_as_peertube_and_nearly_what_an_oracle_would() -> (
     None
 ):
-    gain, reach = trace.report("power", 0.9, range(1, 6))
-    assert gain >= 1.5
+    gain, here, reach = trace.report("power", 0.9, range(1, 6))
+    assert min(gain, here) >= 1.5
     assert reach >= 0.85

@@ -23,10 +23,11 @@ from appliance.domain.plan import (
     Verdict,
     World,
 )
-from appliance.domain.units import ByteCount, RuleId, VideoId
+from appliance.domain.units import ByteCount, ChannelId, RuleId, VideoId
 from appliance.domain.video import RenditionKind
 from policies import plan
 from policies.explain import explain, human_date, human_size, sentence, verdict_word
+from policies.newcomers import newcomers
 from policies.renditions import chosen
 from policies.sizes import choice, estimate
 from policies.worth import BUILT_IN, rarity, trend
@@ -37,6 +38,7 @@ from tests.policies.worlds import (
     NOW,
     STEADY,
     candidate,
+    candidates,
     carried_out,
     histories,
     recent,
@@ -73,6 +75,86 @@ def test_the_origins_own_trending_list_raises_what_was_not_observed_and_hardly_w
     watched = _hourly(*range(0, 10 * 240, 10))
     listed = replace(first, history=watched, views=2390)
     assert trend(listed, NOW) < 1.25 * trend(replace(listed, trend_rank=None), NOW)
+
+
+def _channel(name: str, *views: int) -> list[Candidate]:
+    """Videos of a channel, one published each second day, with the views that they had after a day."""
+    here = frozenset({ChannelId(name)})
+    return [
+        candidate(
+            f"{name}{n}",
+            days=2 * n + 2,
+            views=2 * many,
+            channels=here,
+            history=(Observation(NOW - timedelta(days=2 * n + 1), many), Observation(NOW, 2 * many)),
+        )
+        for n, many in enumerate(views)
+    ]
+
+
+def test_a_video_that_nobody_has_seen_yet_ranks_by_what_its_channels_new_ones_usually_get() -> None:
+    loud, quiet = _channel("loud", 900, 1200, 1000), _channel("quiet", 3, 5, 0)
+    fresh = [candidate(f"{name}-new", days=0, views=0, channels=frozenset({ChannelId(name)})) for name in _NAMES]
+    rule = Rule(RuleId("t"), "Trending", RuleKind.TRENDING)
+    found = plan(world(*loud, *quiet, *fresh), [rule], NOW).decisions
+    values = {d.video: d.value for d in found}
+    order = sorted(values, key=lambda video: -values[video])
+    assert order[0] == "loud-new"
+    assert order.index(VideoId("quiet-new")) >= 4
+    assert 0 < values[VideoId("quiet-new")] < 0.1 * values[VideoId("loud-new")]
+    assert 700 < values[VideoId("loud-new")] < 1500
+
+
+_NAMES = ("loud", "quiet")
+
+
+def test_a_channel_without_counts_of_its_own_is_expected_to_do_as_others_do() -> None:
+    known = newcomers([*_channel("loud", 900, 1200), *_channel("quiet", 3, 5)], NOW)
+    loud, quiet, unknown = (known.rate(frozenset({ChannelId(name)})) for name in (*_NAMES, "unknown"))
+    assert quiet < unknown < loud
+    assert newcomers([], NOW).rate(frozenset({NEWS})) == 0
+    assert newcomers([candidate("a", days=0, views=50)], NOW).rate(frozenset({NEWS})) == 0
+
+
+def test_one_video_that_went_round_the_world_says_little_of_the_next() -> None:
+    usual = newcomers(_channel("a", *[100] * 9), NOW).rate(frozenset({ChannelId("a")}))
+    viral = newcomers(_channel("a", *[100] * 8, 100_000), NOW).rate(frozenset({ChannelId("a")}))
+    assert usual < viral < 20 * usual
+
+
+def test_what_was_expected_is_forgotten_where_nobody_comes() -> None:
+    rates = [trend(candidate("a", days=n / 24, views=0, history=_hourly(*[0] * (n + 1))), NOW, None, 1000) for n in _ON]
+    assert rates[0] == pytest.approx(1000)
+    assert rates == sorted(rates, reverse=True)
+    assert rates[1] > 500, "counters lag"
+    assert rates[-1] < 10
+
+
+_ON = (0, 1, 6, 24, 48)
+
+
+@STEADY
+@given(histories(), st.integers(0, 100), st.integers(0, 5000), st.floats(0, 1e6), st.floats(0, 1e6))
+def test_more_that_is_usual_and_more_views_never_lower_the_trend(
+    history: tuple[Observation, ...], tenths: int, views: int, usual: float, more: float
+) -> None:
+    video = candidate("a", days=tenths / 10, views=views, history=history)
+    rate = trend(video, NOW, None, usual)
+    assert 0 <= rate <= trend(video, NOW, None, usual + more) * (1 + 1e-9) + 1e-9
+    assert rate <= trend(replace(video, views=views + int(more)), NOW, None, usual) * (1 + 1e-9) + 1e-9
+
+
+@STEADY
+@given(st.lists(candidates("a"), min_size=1, max_size=4), st.integers(0, 3), st.integers(1, 5000))
+def test_more_views_of_any_video_never_lower_what_is_expected_of_new_ones(
+    videos: list[Candidate], which: int, more: int
+) -> None:
+    at = which % len(videos)
+    seen = tuple(replace(one, views=one.views + more) for one in videos[at].history)
+    richer = replace(videos[at], views=videos[at].views + more, history=seen)
+    scope = videos[0].channels
+    before, after = newcomers(videos, NOW), newcomers([*videos[:at], richer, *videos[at + 1 :]], NOW)
+    assert before.rate(scope) <= after.rate(scope) * (1 + 1e-9)
 
 
 def test_fewer_copies_elsewhere_are_worth_more_and_an_unknown_number_lies_between_one_and_two() -> None:

@@ -1,9 +1,6 @@
 """Thirty days of a household's channels, played hour by hour: what share of viewers' bytes was held by whom.
 
-2,000 videos of 0.1 to 2 GB, a budget of a fifth of their bytes, 20 Mbit/s to fetch with. Views: each video has a total
-drawn by Zipf's law, half of which it gets in its first seven days. Six tenths of the videos are there on the first
-day, up to a year old; the rest are published in the month. Each hour's new views are observed with 10 % of noise.
-``LAWS`` say how a video's views fall with its age: by the family of laws that the policy's estimator knows, or not.
+What is played is staged by ``month``.
 
 Five boxes play: *trending* as planned by the policy each hour; PeerTube's published algorithm (its trending strategy:
 once an hour one of the five with most views over the last seven days, at random, that it does not have; what it has
@@ -14,105 +11,26 @@ video after another. This module plays them.
 """
 
 import gc
-import math
 import random
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from statistics import median
 
 import numpy as np
-from numpy.typing import NDArray
 
 from appliance.domain.plan import Candidate, Held, Observation, Rule, RuleKind, Verdict
 from appliance.domain.units import ByteCount, RenditionName, RuleId, VideoId
 from appliance.domain.video import Rendition, Upstream
 from policies import plan
+from tests.policies.month import A_WEEK, LAWS, Play, Table, staged
 from tests.policies.worlds import NEWS, NOW, rendition, world
 
-Table = NDArray[np.float64]
-Law = Callable[[Table], Table]
-"""Ages in days → shares of a video's views until then; half of them at seven."""
-
-HOURS = 30 * 24
-A_DAY, A_WEEK = 24, 7 * 24
 FETCHED_AN_HOUR = 20_000_000 // 8 * 3600
 MIN_STAY = 10
 """Hours that PeerTube keeps a video at least, in production."""
-
-
-def power(ages: Table) -> Table:
-    """A rate that falls as 1 / (age + τ) (Cha et al., IMC 2007), with the τ that gives half of a year's in a week."""
-    tau = 7.0 * 7.0 / (365.0 - 14.0)
-    shares: Table = np.log1p(np.clip(ages, 0.0, 365.0) / tau) / math.log1p(365.0 / tau)
-    return shares
-
-
-def stretched(ages: Table) -> Table:
-    """A Weibull law of shape 1/2: steep at first, then a long tail that ends faster than any power."""
-    return _weibull(ages, 0.5)
-
-
-def halving(ages: Table) -> Table:
-    """A rate that halves each week: a month later hardly anybody looks."""
-    return _weibull(ages, 1.0)
-
-
-def _weibull(ages: Table, shape: float) -> Table:
-    shares: Table = -np.expm1(-math.log(2.0) * (np.maximum(ages, 0.0) / 7.0) ** shape)
-    return shares
-
-
-LAWS: Mapping[str, Law] = {"power": power, "stretched": stretched, "halving": halving}
-
-
-@dataclass(frozen=True)
-class Play:
-    """By film: bytes, the hour it is published in, true views by hour of the month, and in the seven days before each.
-
-    ``week_here`` are those of the seven days that fall into the month; ``seen`` are counters as observed at the end of
-    each hour. ``ahead`` are the next 24 hours' views.
-    """
-
-    sizes: list[int]
-    published: list[int]
-    views: Table
-    week: Table
-    week_here: Table
-    ahead: Table
-    seen: list[list[int]]
-    budget: int
-
-    @property
-    def hours(self) -> int:
-        return int(self.views.shape[1])
-
-
-def staged(seed: int, zipf: float, law: Law = power, count: int = 2000, hours: int = HOURS) -> Play:
-    chance = np.random.default_rng(seed)
-    old = chance.random(count) < 0.6
-    published = np.where(old, -chance.integers(1, 365 * 24, count, endpoint=True), chance.integers(0, hours, count))
-    totals = 2_000_000 / (chance.permutation(count) + 1.0) ** zipf
-    sizes = (chance.uniform(0.1, 2.0, count) * 1e9).astype(np.int64)
-    # Views until the end of each hour from a week before the month on to a day after it.
-    clock = np.arange(-A_WEEK, hours + A_DAY + 1)
-    until = totals[:, None] * law((clock[None, :] - published[:, None]) / 24.0)
-    views = np.diff(until[:, A_WEEK : A_WEEK + hours + 1])
-    here = until - until[:, A_WEEK : A_WEEK + 1]
-    noisy = np.maximum(0.0, views * chance.normal(1.0, 0.1, views.shape))
-    seen = np.concatenate([until[:, A_WEEK : A_WEEK + 1], noisy], axis=1).cumsum(axis=1).astype(np.int64)
-    return Play(
-        sizes=[int(size) for size in sizes],
-        published=[int(hour) for hour in published],
-        views=views,
-        week=until[:, A_WEEK : A_WEEK + hours] - until[:, :hours],
-        week_here=here[:, A_WEEK : A_WEEK + hours] - np.maximum(0.0, here[:, :hours]),
-        ahead=until[:, A_WEEK + A_DAY : A_WEEK + A_DAY + hours] - until[:, A_WEEK : A_WEEK + hours],
-        seen=[[int(v) for v in row] for row in seen],
-        budget=int(sizes.sum()) // 5,
-    )
 
 
 @dataclass
@@ -178,7 +96,7 @@ def peertube(play: Play, seed: int, week: Table) -> Box:
     published = np.array(play.published)
     # One video an hour, however large: at 20 Mbit/s it has 9 GB.
     for hour in range(play.hours):
-        rates = np.where(published < hour, week[:, hour], -1.0)
+        rates = np.where(published <= hour, week[:, hour], -1.0)
         rates[list(box.holds)] = -1.0
         best = [film for film in np.argsort(-rates, kind="stable")[:5].tolist() if rates[film] >= 0]
         if best:
@@ -208,15 +126,15 @@ class _Shelf:
     renditions: list[tuple[Rendition, ...]] = field(default_factory=list)
 
     def look(self, hour: int) -> None:
-        """Observe every film that is out; what was seen in an hour before that is its first counter."""
+        """Observe every film that is out."""
         at = NOW + timedelta(hours=hour)
         for film, mine in enumerate(self.looks):
-            if self.play.published[film] < hour or hour == 0:
+            if self.play.published[film] <= hour:
                 mine.append(Observation(at, self.play.seen[film][hour]))
 
     def world_videos(self, hour: int) -> Iterator[Candidate]:
         for film, published in enumerate(self.play.published):
-            if published < hour:
+            if published <= hour:
                 yield self._candidate(film, published, hour)
 
     def _candidate(self, film: int, published: int, hour: int) -> Candidate:
@@ -326,37 +244,45 @@ def played(play: Play, seed: int, every: int = 1) -> Scores:
     )
 
 
-def report(law: str, zipf: float, seeds: range) -> tuple[float, float]:
-    """Print all for each seed, and the medians against the bars; return those."""
-    every = []
+def report(law: str, zipf: float, seeds: range, *, anytime: bool = False) -> tuple[float, float, float]:
+    """Print all for each seed, and the medians against the bars; return those: over PeerTube twice, of the oracle."""
+    every, what = [], f"{law} {zipf}" + (" anytime" if anytime else "")
     for seed in seeds:
-        found = played(staged(seed, zipf, LAWS[law]), seed)
+        found = played(staged(seed, zipf, LAWS[law], anytime=anytime), seed)
         every.append(found)
         rows = (found.ours, found.peertube, found.peertube_here, found.oracle, found.fetching)
         first, fourth = (" ".join(f"{getattr(row, week):.3f}" for row in rows) for week in ("first", "fourth"))
         ratios = f"{found.gain:.3f} × PeerTube's, {found.reach:.3f} of the oracle"
-        print(f"{law} {zipf} seed {seed}: first week {first}, fourth {fourth}; {ratios}", flush=True)
+        print(f"{what} seed {seed}: first week {first}, fourth {fourth}; {ratios}", flush=True)
     gain, reach = median(one.gain for one in every), median(one.reach for one in every)
     here = median(one.ours.first / one.peertube_here.first for one in every)
     most = [median(one.fetching.first / theirs(one) for one in every) for theirs in _READINGS]
     print(
-        f"{law} {zipf}: medians: first week {gain:.3f} × PeerTube's (to reach 1.5; {most[0]:.3f} is the most), "
+        f"{what}: medians: first week {gain:.3f} × PeerTube's (to reach 1.5; {most[0]:.3f} is the most), "
         f"{here:.3f} × where it counts views from the month on ({most[1]:.3f} is the most); "
         f"fourth week {reach:.3f} of the oracle (to reach 0.85)",
         flush=True,
     )
-    return gain, reach
+    return gain, here, reach
 
 
 _READINGS: tuple[Callable[[Scores], float], ...] = (lambda one: one.peertube.first, lambda one: one.peertube_here.first)
 
 
+ROWS: tuple[tuple[str, float, bool], ...] = (
+    ("power", 0.9, False),
+    ("power", 0.9, True),
+    ("power", 0.7, False),
+    ("power", 1.1, False),
+    *((law, 0.9, False) for law in LAWS if law != "power"),
+)
+
+
 def main(laws: tuple[str, ...] = ()) -> None:
     print("Shares of viewers' bytes: ours, PeerTube, PeerTube counting from the month on, oracle, oracle that fetches")
-    for zipf in (0.9, 0.7, 1.1):
-        for law in laws or LAWS:
-            if law == "power" or zipf == 0.9:
-                report(law, zipf, range(1, 6))
+    for law, zipf, anytime in ROWS:
+        if not laws or law in laws:
+            report(law, zipf, range(1, 6), anytime=anytime)
 
 
 if __name__ == "__main__":
