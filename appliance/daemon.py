@@ -221,6 +221,7 @@ async def _work(house: House, server: _Server, service: Systemd, listener: socke
         for task in tasks:
             task.cancel()
         house.media.close()
+        await house.dlna.close()
         await house.shelf.close()
         await asyncio.gather(*tasks, return_exceptions=True)
 

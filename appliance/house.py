@@ -18,6 +18,7 @@ from appliance.follow.portraits import Portraits
 from appliance.front import Book, Ledger, schedule_of
 from appliance.lan.interfaces import Household
 from appliance.lan.mdns import Announcement, Mdns
+from appliance.lan.notify import notify
 from appliance.lan.watch import HouseholdWatch
 from appliance.library.marker import Library
 from appliance.library.space import Space
@@ -48,6 +49,7 @@ from appliance.seed.schedule import Schedule
 from appliance.seed.sharer import Sharer, SharerOptions
 from appliance.seed.tender import Tender
 from appliance.seed.yielding import Sending, Yielding, way_out
+from appliance.serve.dlna.app import create_dlna_app
 from appliance.serve.media import create_media_app
 from appliance.settings import Settings
 from appliance.store import copies, logins, observations
@@ -164,6 +166,16 @@ class House:
             self.tender.pace_player,
             seen=self.presence.fetched,
         )
+        self.dlna = create_dlna_app(
+            store,
+            self.leases,
+            library,
+            self.clock,
+            notify,
+            name=self._screen_name,
+            ident=said.ident,
+            version=said.version,
+        )
         self.web = create_app(self._services())
 
     @property
@@ -246,6 +258,7 @@ class House:
             lan_address=self.lan_address,
             is_lan=self.network.is_household,
             setup_code=lambda: self.setup_code,
+            dlna=self.dlna,
         )
 
     def lan_hosts(self) -> frozenset[str]:
@@ -254,6 +267,11 @@ class House:
         if (announced := self._local_name()) is not None:
             names.add(announced)
         return frozenset(names)
+
+    def _screen_name(self) -> str:
+        """What televisions show: the name as it is announced, so that two boxes can be told apart."""
+        said = (self._local_name() or self.book.current.lan.name).removesuffix(".local")
+        return said[:1].upper() + said[1:]
 
     def _local_name(self) -> str | None:
         announced = None if self.mdns is None else self.mdns.announced

@@ -50,6 +50,7 @@ class Web:
 
     def __init__(self, services: Services) -> None:
         self._media, self._statics, self._presence = services.media, Statics(), services.presence
+        self._dlna = services.dlna
         self._gate, self._events, self._glance = Gate(services), Events(services), Glance(services)
         self._litestar = _litestar(services, self._gate, self._events, self._glance)
         self._door = Door(services, self._gate, self._route, error_page)
@@ -70,6 +71,8 @@ class Web:
             await self._statics(scope, receive, send)
         elif path.startswith("/media/"):
             await self._media(scope, receive, send)
+        elif path.startswith("/dlna/") and self._dlna is not None:
+            await self._dlna(scope, receive, send)
         else:
             if path == _UNUSED or path.startswith(_UNUSED + "/"):
                 scope["path"] = "/nothing"

@@ -241,7 +241,8 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The house, as the web sees it. ``media`` is serve's ASGI app; ``lan_hosts`` the names and addresses we are."""
+    """The house, as the web sees it. ``media`` and ``dlna`` are serve's ASGI apps; ``lan_hosts`` the names and
+    addresses we are."""
 
     clock: Clock
     store: Store
@@ -260,3 +261,4 @@ class Services:
     lan_address: Callable[[], str]
     is_lan: Callable[[str], bool]
     setup_code: Callable[[], str | None]
+    dlna: Callable[..., Any] | None = None

@@ -20,6 +20,8 @@ def place(method: str, path: str) -> tuple[Area, Scope]:
         return Area.OPEN, Scope.PLAY
     if path in _PLAY or path.startswith("/media/"):
         return Area.PLAY, Scope.PLAY
+    if path == "/dlna" or path.startswith("/dlna/"):
+        return Area.DLNA, Scope.PLAY
     if path.rstrip("/") in ("/setup", "/login"):
         return (Area.SETUP if path.rstrip("/") == "/setup" else Area.LOGIN), Scope.ADMIN
     if path == "/api" or path.startswith("/api/"):

@@ -24,6 +24,7 @@ class Area(StrEnum):
     SETUP = "setup"
     LOGIN = "login"
     PLAY = "play"
+    DLNA = "dlna"
     API = "api"
     PAGE = "page"
 
@@ -37,6 +38,7 @@ class Denial(StrEnum):
     SCOPE_TOO_SMALL = "scope_too_small"
     CROSS_SITE = "cross_site"
     CSRF = "csrf"
+    HOME_ONLY = "home_only"
 
 
 class Ground(StrEnum):
@@ -91,6 +93,8 @@ def decide(facts: Facts) -> Ground | Denial:
             return _entry(facts)
         case Area.PLAY:
             return _play(facts)
+        case Area.DLNA:
+            return _dlna(facts)
         case Area.API | Area.PAGE:
             return _house(facts)
 
@@ -110,6 +114,16 @@ def _play(facts: Facts) -> Ground | Denial:
         return Ground.LOGIN
     at_home = facts.near and facts.host_home and not facts.forwarded
     return Ground.NEARNESS if facts.play_without_login and at_home else Denial.LOGIN_NEEDED
+
+
+def _dlna(facts: Facts) -> Ground | Denial:
+    """Screens have no login and no token; nobody else has any business here, whatever they show."""
+    if not facts.set_up:
+        return Denial.NOT_SET_UP
+    if facts.cross_site:
+        return Denial.CROSS_SITE
+    at_home = facts.near and facts.host_home and not facts.forwarded
+    return Ground.NEARNESS if facts.play_without_login and at_home else Denial.HOME_ONLY
 
 
 def _house(facts: Facts) -> Ground | Denial:

@@ -71,7 +71,7 @@ class Door:
 
     async def _judge(self, asked: _Asked, scope: Any, receive: Receive, send: Send) -> None:
         """Refuse the request, or pass it on."""
-        if asked.misplaced:
+        if asked.misplaced or (asked.area is Area.DLNA and not self._services.settings.current.lan.dlna):
             return await self._tell(asked, problems.of_status(404), send)
         if asked.area is Area.PLAY and asked.method == "OPTIONS":
             return await _empty(send, 204, list(policy.PREFLIGHT))

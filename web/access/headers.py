@@ -46,6 +46,8 @@ def dressed(area: Area, path: str, headers: Iterable[tuple[bytes, bytes]]) -> Pa
     given = [(name.lower(), value) for name, value in headers]
     if area is Area.PLAY:
         given = [pair for pair in given if pair[0] not in _OURS]
+    if area is Area.DLNA:
+        return [*given, *_ALWAYS]
     names = {name for name, _ in given}
     wanted = [*_ALWAYS, *(CORS if area is Area.PLAY else _SAME_SITE)]
     if not path.startswith("/static/"):

@@ -30,6 +30,12 @@ DENIALS = {
     Denial.CSRF: Problem(
         403, "csrf", "This form is too old, or is not ours.", "Go back, load the page again, and repeat."
     ),
+    Denial.HOME_ONLY: Problem(
+        403,
+        "home_only",
+        "This is for screens on the network at home.",
+        "Ask from there, by an address of this machine; the setting web.play_without_login must be on.",
+    ),
 }
 
 

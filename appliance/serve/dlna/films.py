@@ -1,0 +1,42 @@
+"""Which films a screen is offered of a video, the best it can play first: this module chooses them. Pure."""
+
+from dataclasses import dataclass
+
+from appliance.domain.video import Rendition, RenditionKind
+from appliance.serve.film.size import Offer, film_offer
+from appliance.store.screens import ScreenVideo
+from policies.renditions import chosen
+
+WATCH_HEIGHT = 720
+"""The tallest rendition that is opened for a viewer where neither a pin nor the plan has chosen one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """One film as it is offered; ``width`` and ``height`` in pixels as shown, 0 where they are not known."""
+
+    offer: Offer
+    width: int
+    height: int
+
+
+def films(video: ScreenVideo, tallest: int, most: int) -> tuple[Film, ...]:
+    """Return at most ``most`` films of the renditions that can be had: those within ``tallest`` lines first, from the
+    tallest down, then larger ones."""
+    every = tuple(sorted(video.renditions, key=_catalogue_order))
+    promised = tuple(r for r in every if r.name in video.promised)
+    there = promised or chosen(every, WATCH_HEIGHT, web_videos=False) or chosen(every, None, web_videos=False)
+    pictures = [r for r in there if r.has_video] or list(there)
+    pictures.sort(key=lambda r: (r.height > tallest, -r.height if r.height <= tallest else r.height, -r.fps))
+    return tuple(_film(r, every, video.duration) for r in pictures[:most])
+
+
+def _catalogue_order(r: Rendition) -> tuple[bool, int, int, str]:
+    return (r.kind is RenditionKind.WEB, -r.height, -r.fps, r.name)
+
+
+def _film(rendition: Rendition, every: tuple[Rendition, ...], duration: int) -> Film:
+    offer = film_offer(rendition, every, duration, in_parts=rendition.file_url.endswith("/"))
+    # ``height`` is the shorter side: of an upright picture the catalogue does not know the longer one.
+    known = rendition.has_video and rendition.width > rendition.height
+    return Film(offer, rendition.width, rendition.height) if known else Film(offer, 0, 0)

@@ -1,0 +1,118 @@
+"""Subtitles and pictures of held videos, read from their records: this module remembers them, within bounds.
+
+The catalogue does not know them. A page waits a moment for records that were not read yet; what a slow disk does not
+tell in time is there when it is asked for again.
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from appliance.clock import Clock
+from appliance.domain.units import Origin, VideoId
+from appliance.errors import SeedkeepError
+from appliance.library import files
+from appliance.library.marker import Library
+from appliance.store.engine import Store, Touched
+from appliance.store.screens import ScreenVideo
+
+log = logging.getLogger(__name__)
+
+_MOST = 20_000
+_PATIENCE = 0.4
+"""Seconds that a page waits for records."""
+_LASTS, _BARE_LASTS = 3600.0, 60.0
+"""Seconds after which a record is read again; subtitles and pictures come some time after a video is whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What stands beside one video. ``captions``: languages, made by people first; ``thumbnail``: a file's path."""
+
+    captions: tuple[str, ...] = ()
+    thumbnail: Path | None = None
+
+
+NOTHING = Side()
+
+
+class Sides:
+    """See the module. Call it from the loop; ``close`` ends its thread."""
+
+    def __init__(self, library: Library, store: Store, clock: Clock) -> None:
+        self._library, self._clock = library, clock
+        self._known: OrderedDict[VideoId, tuple[Side, float]] = OrderedDict()
+        self._reading: dict[VideoId, asyncio.Task[Side]] = {}
+        self._thread = ThreadPoolExecutor(1, "dlna-sides")
+        self._stop = store.listen(self._heard)
+
+    async def close(self) -> None:
+        self._stop()
+        for task in list(self._reading.values()):
+            task.cancel()
+        await asyncio.gather(*self._reading.values(), return_exceptions=True)
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _heard(self, touched: Touched) -> None:
+        for kind, ident in touched:
+            if kind == "pin_state" and ident:
+                self._known.pop(VideoId(ident), None)
+            elif kind == "pin_state":
+                self._known.clear()
+
+    async def of(self, videos: Sequence[ScreenVideo]) -> list[Side]:
+        """Return what stands beside each of these, as far as it is known in a moment."""
+        now = self._clock.monotonic()
+        tasks = [self._task(v.id, v.origin) for v in videos if v.held and self._fresh(v.id, now) is None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=_PATIENCE)
+        return [self._known.get(v.id, (NOTHING, 0.0))[0] if v.held else NOTHING for v in videos]
+
+    async def one(self, video: ScreenVideo) -> Side:
+        """Return what stands beside one video, however long it takes."""
+        if not video.held:
+            return NOTHING
+        known = self._fresh(video.id, self._clock.monotonic())
+        return known if known is not None else await asyncio.shield(self._task(video.id, video.origin))
+
+    def _fresh(self, video: VideoId, now: float) -> Side | None:
+        known = self._known.get(video)
+        return known[0] if known is not None and known[1] > now else None
+
+    def _task(self, video: VideoId, origin: Origin) -> "asyncio.Task[Side]":
+        task = self._reading.get(video)
+        if task is None:
+            task = asyncio.create_task(self._read(video, origin), name=f"sides {video}")
+            self._reading[video] = task
+            task.add_done_callback(lambda _: self._reading.pop(video, None))
+        return task
+
+    async def _read(self, video: VideoId, origin: Origin) -> Side:
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(self._thread, _side, self._library, origin, video)
+        lasts = _BARE_LASTS if found.thumbnail is None or not found.captions else _LASTS
+        self._known[video] = (found, self._clock.monotonic() + lasts)
+        self._known.move_to_end(video)
+        while len(self._known) > _MOST:
+            self._known.popitem(last=False)
+        return found
+
+
+def _side(library: Library, origin: Origin, video: VideoId) -> Side:
+    try:
+        manifest = files.load(library, origin, video)
+    except SeedkeepError as error:
+        log.info("The record of %s cannot be read: %s", video, error)
+        return NOTHING
+    if manifest is None:
+        return NOTHING
+    spoken = (manifest.language or "").partition("-")[0].lower()
+    ordered = sorted(manifest.captions, key=lambda c: (c.automatic, c.language.lower().partition("-")[0] != spoken))
+    thumbnail = None
+    if manifest.thumbnail is not None:
+        thumbnail = library.folder(origin, video) / manifest.thumbnail.file
+    return Side(tuple(dict.fromkeys(caption.language for caption in ordered)), thumbnail)

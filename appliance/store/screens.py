@@ -1,0 +1,359 @@
+"""What televisions list: videos that can be played, searched, sorted, a page at a time. This module answers them.
+
+A video is shown where it is held whole, or where its origin shows it and its renditions are known: then it plays at
+once without being held. Live videos, and those a person never wants, are not shown.
+"""
+
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement
+from sqlalchemy.orm import aliased
+from sqlmodel import Session, and_, col, false, func, not_, or_, select, true
+
+from appliance.domain.pin import PinState, Wish
+from appliance.domain.plan import Verdict
+from appliance.domain.traffic import TrafficClass
+from appliance.domain.units import ByteCount, ChannelId, Origin, RenditionName, RuleId, VideoId
+from appliance.domain.video import Rendition, RenditionKind, Upstream
+from appliance.store.columns import unpack
+from appliance.store.tables import (
+    ChannelRow,
+    DecisionRow,
+    LedgerRow,
+    ListedRow,
+    PinRow,
+    RenditionRow,
+    RuleRow,
+    VideoRow,
+)
+from appliance.store.videos import fold
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenVideo:
+    """One video as a screen shows it. ``promised`` names the renditions that are held, or that the plan chose.
+
+    ``held``: it is on the disk whole. ``has_picture``: its origin has a thumbnail of it.
+    """
+
+    id: VideoId
+    origin: Origin
+    title: str
+    duration: int
+    published_at: datetime
+    channel_title: str
+    category: str | None
+    has_picture: bool
+    held: bool
+    renditions: tuple[Rendition, ...]
+    promised: tuple[RenditionName, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A channel or a rule, and how many videos are shown of it."""
+
+    id: str
+    title: str
+    videos: int
+
+
+class Field(StrEnum):
+    """What can be searched for and sorted by. ``date`` is when it was published, ``duration`` in seconds."""
+
+    TITLE = "title"
+    DATE = "date"
+    DURATION = "duration"
+    CREATOR = "creator"
+    GENRE = "genre"
+
+
+class Relation(StrEnum):
+    EQUAL = "="
+    UNLIKE = "!="
+    LESS = "<"
+    MOST = "<="
+    MORE = ">"
+    LEAST = ">="
+    CONTAINS = "contains"
+    LACKS = "doesNotContain"
+    STARTS = "startsWith"
+    KNOWN = "exists"
+
+
+@dataclass(frozen=True, slots=True)
+class Says:
+    """One comparison. ``value``: text, a time for ``date``, seconds for ``duration``, a truth value for ``exists``."""
+
+    field: Field
+    relation: Relation
+    value: str | datetime | int | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    parts: tuple["Test", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Some:
+    parts: tuple["Test", ...]
+
+
+Test = Says | Every | Some | bool
+"""What a search asks of a video."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    field: Field
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which videos: all that are shown, or those of one channel, those a rule chose, these, or the ``newest`` so many,
+    of them those that pass ``test``."""
+
+    channel: ChannelId | None = None
+    rule: RuleId | None = None
+    among: tuple[VideoId, ...] | None = None
+    newest: int | None = None
+    test: Test = True
+
+
+_COLUMNS = (
+    VideoRow.id,
+    VideoRow.origin,
+    VideoRow.title,
+    VideoRow.duration,
+    VideoRow.published_at,
+    VideoRow.channel_title,
+    VideoRow.category,
+    VideoRow.thumbnail_url,
+    PinRow.state,
+    PinRow.renditions,
+    func.json_extract(DecisionRow.body, "$.renditions"),
+)
+_RENDITION = (
+    RenditionRow.video,
+    RenditionRow.name,
+    RenditionRow.kind,
+    RenditionRow.height,
+    RenditionRow.width,
+    RenditionRow.fps,
+    RenditionRow.has_video,
+    RenditionRow.has_audio,
+    RenditionRow.size,
+    RenditionRow.file_url,
+    RenditionRow.playlist_url,
+)
+"""All but the torrents: a screen needs none."""
+
+_listed = aliased(ListedRow)
+"""Apart from the one that a query itself joins."""
+
+_FIELDS: Mapping[Field, Any] = {
+    Field.TITLE: VideoRow.title_folded,
+    Field.DATE: VideoRow.published_at,
+    Field.DURATION: VideoRow.duration,
+    Field.CREATOR: VideoRow.channel_title,
+    Field.GENRE: VideoRow.category,
+}
+
+
+def order(session: Session, wanted: Choice, sorts: tuple[Sort, ...]) -> tuple[VideoId, ...]:
+    """Return all videos of a choice in order. Ties are broken by id, so that pages cut from it never overlap.
+
+    Without ``sorts``, those of ``among`` come in its order, others newest first.
+    """
+    ids = select(VideoRow.id).where(*_conditions(wanted))
+    if wanted.among is not None and not sorts:
+        found = set(session.exec(ids))
+        return tuple(video for video in wanted.among if video in found)
+    by = [_ordered(sort) for sort in sorts] or [col(VideoRow.published_at).desc()]
+    return tuple(VideoId(video) for video in session.exec(ids.order_by(*by, col(VideoRow.id))))
+
+
+def videos(session: Session, ids: tuple[VideoId, ...]) -> tuple[ScreenVideo, ...]:
+    """Return these videos in this order; unknown ones are left out."""
+    if not ids:
+        return ()
+    by_video: dict[str, list[Rendition]] = {ident: [] for ident in ids}
+    for row in session.exec(select(*_RENDITION).where(col(RenditionRow.video).in_(ids))):  # type: ignore[call-overload]
+        by_video[row[0]].append(_rendition(row))
+    rows = session.exec(
+        select(*_COLUMNS)  # type: ignore[call-overload]
+        .select_from(VideoRow)
+        .outerjoin(PinRow, col(PinRow.video) == col(VideoRow.id))
+        .outerjoin(DecisionRow, col(DecisionRow.video) == col(VideoRow.id))
+        .where(col(VideoRow.id).in_(ids))
+    )
+    found = {row[0]: _video(row, tuple(by_video[row[0]])) for row in rows}
+    return tuple(found[ident] for ident in ids if ident in found)
+
+
+def one(session: Session, video: VideoId) -> ScreenVideo | None:
+    """Return a video that is shown, else None."""
+    shown = select(VideoRow.id).where(VideoRow.id == video, *_shown())
+    return None if session.exec(shown).first() is None else videos(session, (video,))[0]
+
+
+def channels(session: Session) -> tuple[Folder, ...]:
+    """Return the followed channels by title, each with how many of its videos are shown."""
+    counts = dict(
+        session.exec(
+            select(ListedRow.channel, func.count())
+            .join(VideoRow, col(VideoRow.id) == col(ListedRow.video))
+            .where(col(ListedRow.absent_since).is_(None), *_shown())
+            .group_by(col(ListedRow.channel))
+        ).all()
+    )
+    rows = session.exec(select(ChannelRow.id, ChannelRow.title, ChannelRow.name))
+    found = (Folder(ident, title or name, int(counts.get(ident, 0))) for ident, title, name in rows)
+    return tuple(sorted(found, key=lambda f: (fold(f.title), f.id)))
+
+
+def rules(session: Session) -> tuple[Folder, ...]:
+    """Return the rules in the owner's order, each with how many videos are shown that it chose."""
+    rule = func.json_extract(DecisionRow.body, "$.rule")
+    counts = dict(
+        session.exec(
+            select(rule, func.count())
+            .select_from(DecisionRow)
+            .join(VideoRow, col(VideoRow.id) == col(DecisionRow.video))
+            .where(_chosen(), *_shown())
+            .group_by(rule)
+        ).all()
+    )
+    rows = session.exec(
+        select(RuleRow.id, func.json_extract(RuleRow.body, "$.name")).order_by(col(RuleRow.position), col(RuleRow.id))
+    )
+    return tuple(Folder(ident, str(name or ident), int(counts.get(ident, 0))) for ident, name in rows)
+
+
+def watched(session: Session, since: date, limit: int) -> tuple[VideoId, ...]:
+    """Return the videos that screens in the house played since that day, the latest first."""
+    last = func.max(LedgerRow.day)
+    query = (
+        select(LedgerRow.video)
+        .where(
+            LedgerRow.traffic == TrafficClass.LAN_PLAYERS.value,
+            LedgerRow.day >= since,
+            LedgerRow.up > 0,
+            LedgerRow.video != "",
+        )
+        .group_by(col(LedgerRow.video))
+        .order_by(last.desc(), func.sum(LedgerRow.up).desc())
+        .limit(limit)
+    )
+    return tuple(VideoId(video) for video in session.exec(query))
+
+
+def _rendition(row: Any) -> Rendition:
+    return Rendition(
+        name=RenditionName(row[1]),
+        kind=RenditionKind(row[2]),
+        height=row[3],
+        width=row[4],
+        fps=row[5],
+        has_video=row[6],
+        has_audio=row[7],
+        size=ByteCount(row[8]),
+        file_url=row[9],
+        playlist_url=row[10],
+    )
+
+
+def _video(row: Any, renditions: tuple[Rendition, ...]) -> ScreenVideo:
+    state, pinned, decided = row[8], row[9], row[10]
+    names = decided if state is None or state == PinState.RELEASING.value else pinned
+    return ScreenVideo(
+        id=VideoId(row[0]),
+        origin=Origin(row[1]),
+        title=row[2],
+        duration=row[3],
+        published_at=row[4],
+        channel_title=row[5],
+        category=row[6],
+        has_picture=row[7] is not None,
+        held=state == PinState.PINNED.value,
+        renditions=renditions,
+        promised=() if not names else unpack(tuple[RenditionName, ...], names),
+    )
+
+
+def _shown() -> tuple[ColumnElement[bool], ...]:
+    pinned = select(PinRow.video).where(PinRow.video == VideoRow.id, PinRow.state == PinState.PINNED.value)
+    held = pinned.correlate(VideoRow).exists()
+    listed = select(_listed.video).where(_listed.video == VideoRow.id).correlate(VideoRow).exists()
+    known = select(RenditionRow.video).where(RenditionRow.video == VideoRow.id).correlate(VideoRow).exists()
+    published = col(VideoRow.upstream) == Upstream.PUBLISHED.value
+    wished = col(VideoRow.wish).is_not(None)
+    return (
+        or_(held, and_(published, known, or_(listed, wished))),
+        col(VideoRow.is_live).is_(False),
+        func.coalesce(VideoRow.wish, "") != Wish.NEVER.value,
+    )
+
+
+def _chosen() -> ColumnElement[bool]:
+    return col(DecisionRow.verdict).in_((Verdict.KEEP.value, Verdict.PIN.value))
+
+
+def _conditions(wanted: Choice) -> tuple[ColumnElement[bool], ...]:
+    tests = [*_shown()]
+    if wanted.channel is not None:
+        listed = select(ListedRow.video).where(
+            ListedRow.channel == wanted.channel, col(ListedRow.absent_since).is_(None)
+        )
+        tests.append(col(VideoRow.id).in_(listed))
+    if wanted.rule is not None:
+        by_rule = func.json_extract(DecisionRow.body, "$.rule") == wanted.rule
+        tests.append(col(VideoRow.id).in_(select(DecisionRow.video).where(_chosen(), by_rule)))
+    if wanted.among is not None:
+        tests.append(col(VideoRow.id).in_(wanted.among))
+    if wanted.newest is not None:
+        newest = select(VideoRow.id).where(*_shown()).order_by(col(VideoRow.published_at).desc(), col(VideoRow.id))
+        tests.append(col(VideoRow.id).in_(newest.limit(wanted.newest).correlate(None)))
+    if wanted.test is not True:
+        tests.append(_tested(wanted.test))
+    return tuple(tests)
+
+
+def _ordered(sort: Sort) -> Any:
+    column = _FIELDS[sort.field]
+    return column.desc() if sort.descending else column.asc()
+
+
+def _tested(test: Test) -> ColumnElement[bool]:
+    match test:
+        case bool():
+            return true() if test else false()
+        case Every(parts):
+            return and_(true(), *map(_tested, parts))
+        case Some(parts):
+            return or_(false(), *map(_tested, parts))
+        case Says(field, relation, value):
+            folded = field is Field.TITLE and isinstance(value, str)
+            tested: ColumnElement[bool] = _COMPARED[relation](_FIELDS[field], fold(str(value)) if folded else value)
+            return tested
+
+
+_COMPARED: Mapping[Relation, Callable[[Any, Any], Any]] = {
+    Relation.EQUAL: operator.eq,
+    Relation.UNLIKE: operator.ne,
+    Relation.LESS: operator.lt,
+    Relation.MOST: operator.le,
+    Relation.MORE: operator.gt,
+    Relation.LEAST: operator.ge,
+    Relation.CONTAINS: lambda column, text: column.contains(str(text), autoescape=True),
+    Relation.LACKS: lambda column, text: not_(func.coalesce(column, "").contains(str(text), autoescape=True)),
+    Relation.STARTS: lambda column, text: column.startswith(str(text), autoescape=True),
+    Relation.KNOWN: lambda column, there: column.is_not(None) if there else column.is_(None),
+}
