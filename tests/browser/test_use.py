@@ -301,12 +301,15 @@ async def test_limits_are_set_and_what_is_fixed_outside_is_locked(browser: Brows
 async def test_the_bandwidth_page_says_what_is_held_back_while_it_is(browser: Browser, home: House) -> None:
     spending = cast(Spending, home.services.spending)
     async with tab(browser, home) as seen:
+        await seen.page.clock.install()
         await seen.page.goto(f"{home.url}/bandwidth")
         line = seen.page.locator("#yields")
         await expect(line).to_be_hidden()
         spending.yielding = YieldsNow("wait", BytesPerSecond(480_000), 0.08)
+        await seen.page.clock.run_for(4_000)
         await expect(line).to_have_text("Holding back to 480 kB/s: packets wait 80 ms in your router.")
         spending.yielding = YieldsNow()
+        await seen.page.clock.run_for(4_000)
         await expect(line).to_be_hidden()
         assert seen.complaints == []
 
