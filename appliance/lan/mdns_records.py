@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
-from zeroconf import DNSIncoming
 from zeroconf._dns import DNSAddress, DNSHinfo, DNSPointer, DNSRecord, DNSService, DNSText
+from zeroconf._protocol.incoming import DNSIncoming
 
 from appliance.lan.interfaces import Address, Interface, is_household
 

@@ -308,7 +308,12 @@ class Responder:
         return any(r.identity not in own for r in records if r.name.lower() in unique)
 
     def _own(self) -> frozenset[tuple[str, int, bytes]]:
-        return self._former.union(*({r.identity for r in link.records} for link in self._links.values()))
+        """Return what is no contradiction: our records, and any address of this machine under our name, which another
+        program of it may announce (an avahi out of our reach, on a machine that bears the name we want)."""
+        said = {r.identity for link in self._links.values() for r in link.records}
+        here = {a.ip for interface in self._network.household.interfaces for a in interface.addresses}
+        host = self._names.unique()[0]
+        return self._former | said | {(host, A if a.version == 4 else AAAA, a.packed) for a in here}
 
     def _consider(self, link: Link, heard: Heard) -> None:
         """Look whether an answer contradicts us: another host has one of our names."""

@@ -5,6 +5,7 @@ It writes one JSON line for each thing that happens, and ends when its input doe
 
 import asyncio
 import json
+import logging
 import socket
 import struct
 import sys
@@ -84,6 +85,7 @@ async def count(address: str) -> None:
 
 
 if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO)
     mode, *rest = sys.argv[1:]
     match mode:
         case "announce":
