@@ -23,6 +23,8 @@ ARGUMENTS = (
 )
 WATCH_SECONDS = 3.0
 """Seconds of the film that count as playing."""
+_PACE = 4
+"""Times the pace at which films are watched: a picture of every moment is decoded all the same."""
 _PATIENCE = 30.0
 
 
@@ -42,7 +44,7 @@ def watch(page: Page, url: str) -> dict[str, object]:
     if start.is_visible():
         start.click()
     page.wait_for_selector("#player")
-    page.evaluate("document.getElementById('player').muted = true")
+    page.evaluate(f"Object.assign(document.getElementById('player'), {{muted: true, playbackRate: {_PACE}}})")
     page.evaluate("document.getElementById('player').play().catch(() => {})")
     advanced, first_frame = 0.0, None
     while time.monotonic() - begun < _PATIENCE and advanced < WATCH_SECONDS:
