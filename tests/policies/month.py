@@ -6,7 +6,7 @@ the rest are published in the month. Each hour's new views are observed with 10 
 views fall with its age: by the family of laws that the policy's estimator knows, or not.
 
 Looks at the channels are an hour apart. A video is published at the very hour of one, which finds it without a view; or
-at any moment of the hour before it (``anytime``), and who looks hourly holds none from the first. This module stages it.
+at any moment of the hour before (``anytime``), and who looks hourly holds none from the first. This module stages it.
 """
 
 import math
