@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -47,6 +47,12 @@ async def browser() -> AsyncIterator[Browser]:
 async def home(tmp_path: Path) -> AsyncIterator[House]:
     async with house(tmp_path, Amount.LITTLE) as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A film that answers below ``/media/``."""
+    return film(tmp_path_factory.mktemp("media") / "film")
 
 
 async def first(opened: House, state: PinState | None) -> VideoLine:
@@ -441,8 +447,7 @@ async def test_pages_work_below_a_base_path(browser: Browser, tmp_path: Path) ->
         assert seen.complaints == []
 
 
-async def test_looking_at_a_video_is_not_watching_it(browser: Browser, tmp_path: Path) -> None:
-    shown = await asyncio.to_thread(film, tmp_path / "film")
+async def test_looking_at_a_video_is_not_watching_it(browser: Browser, tmp_path: Path, shown: Any) -> None:
     async with house(tmp_path, Amount.LITTLE, shown=shown) as opened, tab(browser, opened) as seen:
         asked: list[str] = []
         seen.page.on("request", lambda request: asked.append(request.url))
@@ -459,8 +464,7 @@ async def test_looking_at_a_video_is_not_watching_it(browser: Browser, tmp_path:
         assert seen.complaints == []
 
 
-async def test_a_script_or_a_media_key_begins_as_the_button_does(browser: Browser, tmp_path: Path) -> None:
-    shown = await asyncio.to_thread(film, tmp_path / "film")
+async def test_a_script_or_a_media_key_begins_as_the_button_does(browser: Browser, tmp_path: Path, shown: Any) -> None:
     async with house(tmp_path, Amount.LITTLE, shown=shown) as opened, tab(browser, opened) as seen:
         held = await first(opened, PinState.PINNED)
         await seen.page.goto(f"{opened.url}/videos/{held.id}")
@@ -471,9 +475,8 @@ async def test_a_script_or_a_media_key_begins_as_the_button_does(browser: Browse
 
 @pytest.mark.parametrize("watched", [False, True])
 async def test_a_videos_page_turns_with_it_and_never_interrupts(
-    browser: Browser, tmp_path: Path, watched: bool
+    browser: Browser, tmp_path: Path, shown: Any, watched: bool
 ) -> None:
-    shown = await asyncio.to_thread(film, tmp_path / "film")
     async with house(tmp_path, Amount.LITTLE, shown=shown) as opened, tab(browser, opened) as seen:
         store, page = opened.services.store, seen.page
         arriving = await first(opened, PinState.PINNING)
@@ -518,8 +521,7 @@ async def test_what_happens_to_other_videos_leaves_a_videos_page_alone(browser: 
         assert len([a for a in asked if "/videos/" in a]) == 1
 
 
-async def test_the_strip_of_small_pictures_leads_to_a_moment(browser: Browser, tmp_path: Path) -> None:
-    shown = await asyncio.to_thread(film, tmp_path / "film")
+async def test_the_strip_of_small_pictures_leads_to_a_moment(browser: Browser, tmp_path: Path, shown: Any) -> None:
     async with house(tmp_path, Amount.LITTLE, shown=shown) as opened, tab(browser, opened) as seen:
         page = seen.page
         held = await first(opened, PinState.PINNED)
