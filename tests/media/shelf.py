@@ -201,10 +201,10 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def served(app: Any, **options: Any) -> AsyncIterator[tuple[str, int]]:
-    """Run an ASGI app under uvicorn on a free loopback port; give (host, port)."""
+async def served(app: Any, *, host: str = "127.0.0.1", **options: Any) -> AsyncIterator[tuple[str, int]]:
+    """Run an ASGI app under uvicorn on a free port; give (host, port)."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listening:
-        listening.bind(("127.0.0.1", 0))
+        listening.bind((host, 0))
         usual: dict[str, Any] = {"http": WireProtocol, "timeout_graceful_shutdown": 2}
         config = uvicorn.Config(app, lifespan="off", log_config=None, **(usual | options))
         server = _Server(config)
