@@ -58,11 +58,13 @@ def parser() -> argparse.ArgumentParser:
     exporting.add_argument("dir", nargs="?", metavar="DIR", help="a folder's name; else the channel's title")
     for name, function in (
         ("status", commands.status),
-        ("check", commands.check),
         ("config", commands.config),
         ("scrub", commands.scrub),
     ):
         add(name, function)
+    add("check", commands.check).add_argument(
+        "what", nargs="?", choices=["all", "lan"], default="all", help="lan: why a screen does not find or play"
+    )
     asking = add("health", commands.health)
     asking.add_argument("--running", action="store_true", help="0 also when it works only in part")
     tokens = add("token", commands.token)

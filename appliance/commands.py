@@ -188,9 +188,14 @@ def health(args: argparse.Namespace) -> int:
 
 
 def check(args: argparse.Namespace) -> int:
-    """Check settings, folders and the service, each finding with its cure."""
-    from appliance import book
+    """Check settings, folders and the service, each finding with its cure; with lan the network and its screens."""
+    from appliance import book, lan_check
 
+    if args.what == "lan":
+        given = {} if args.data is None else {"data_dir": str(args.data)}
+        answer = lan_check.examined(_service(args), book.load(os.environ, _config_file(args), given).settings)
+        _print(args, answer, lan_check.printed(answer))
+        return FAILED if lan_check.in_the_way(answer) else DONE
     findings: list[tuple[bool, str]] = []
     page = book.load(os.environ, _config_file(args), {} if args.data is None else {"data_dir": str(args.data)})
     findings.append((True, "The settings are right."))

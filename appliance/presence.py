@@ -54,7 +54,7 @@ class Presence:
         self._host, self._clock, self._chance = host, clock, chance
         self._sightings = Sightings(clock)
         self._ssdp: Ssdp | None = None
-        self._since, self._port = clock.monotonic(), 0
+        self._since, self._port, self._searched = clock.monotonic(), 0, 0
         self._examined = _Shared(self._examine)
         self._looked = _Shared(self._look)
 
@@ -101,6 +101,7 @@ class Presence:
     def _heard(self, by: Heard) -> None:
         ours = by.agent == self._said.agent and parsed(by.address) in self._network.household.addresses()
         if not ours:  # the doctor's own search is nobody's
+            self._searched += 1
             self._sightings.saw(by.address, Act.SEARCHED, by.agent)
 
     async def _examine(self) -> tuple[Finding, ...]:
@@ -116,6 +117,7 @@ class Presence:
             host=self._host(),
             standing=self._ssdp.standing() if self._ssdp is not None else None,
             seconds=self._clock.monotonic() - self._since,
+            searched=self._searched,
             ident=self._said.ident,
         )
         return await asyncio.to_thread(doctor.examine, known, self._said.agent)

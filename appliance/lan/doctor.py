@@ -69,7 +69,8 @@ class Finding:
 @dataclass(frozen=True, slots=True)
 class Known:
     """What the house knows of itself. ``host`` is the name announced, None for none yet; ``standing`` is SSDP's own,
-    None where no service is there to ask; ``seconds`` since it began to listen; ``ident`` the device's UUID."""
+    None where no service is there to ask; ``seconds`` since it began to listen, ``searched`` how often others searched
+    since; ``ident`` the device's UUID."""
 
     home: Household
     listens: str
@@ -81,6 +82,7 @@ class Known:
     host: str | None = None
     standing: tuple[Standing, ...] | None = None
     seconds: float = 0.0
+    searched: int = 0
     ident: str = ""
 
 
@@ -174,9 +176,8 @@ def _ways(known: Known, seen: Seen) -> Iterator[Finding]:
         yield _way(place, closed.get(place.name, ""), seen)
         if place.name in seen.alone:
             yield Finding(Code.SNOOPING, Severity.HINT, place.name)
-    heard = sum(s.heard for s in known.standing)
     well = all(e.answered for e in seen.echoes.values())
-    if known.standing and well and not heard and known.seconds >= _QUIET:
+    if known.standing and well and not known.searched and known.seconds >= _QUIET:
         yield Finding(Code.NOBODY_ASKED, Severity.HINT, facts={"minutes": int(known.seconds // 60)})
 
 
@@ -196,7 +197,7 @@ def _neighbours(known: Known, seen: Seen) -> Iterator[Finding]:
     """Who else has the ports of discovery: that is allowed, and only worth a word where we could not open ours."""
     for port in (SSDP, MDNS):
         others = [user for user in seen.users if user.port == port and not user.ours]
-        shut = port == SSDP and any(s.trouble and not s.heard for s in known.standing or ())
+        shut = port == SSDP and any(s.trouble for s in known.standing or ())
         for user in others:
             facts: dict[str, str | int] = {"port": port, "program": user.program, "user": user.user}
             yield Finding(Code.PORT_SHARED, Severity.HINT if shut else Severity.OK, facts=facts)

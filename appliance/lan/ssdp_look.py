@@ -56,10 +56,12 @@ def echo(place: Place, ident: str, agent: str, seconds: float = 2.0) -> Echo:
     heard = answered = False
     try:
         with listener(place) as group, sender(place, place.addresses[0]) as asking:
-            asking.sendto(message, (GROUP, PORT))
-            end = time.monotonic() + seconds
-            while not (heard and answered) and (left := end - time.monotonic()) > 0:
-                for data, source in _arrived((group, asking), left):
+            begun, sent = time.monotonic(), 0
+            while not (heard and answered) and (passed := time.monotonic() - begun) < seconds:
+                if passed >= sent * seconds / 3 and sent < 2:  # twice: the first may be lost
+                    asking.sendto(message, (GROUP, PORT))
+                    sent += 1
+                for data, source in _arrived((group, asking), min(seconds / 3, seconds - passed)):
                     ours = parsed(source) in {a.ip for a in place.addresses}
                     heard = heard or (ours and data == message)
                     answered = answered or (ours and data.startswith(b"HTTP/1.1 200") and ident.encode() in data)

@@ -30,8 +30,8 @@ from appliance.store.engine import Store
 from appliance.store.leases import Leases
 from policies import plan as planned
 from tests.browser.sample import Amount, Made, fill
+from tests.browser.screens import network
 from tests.media.shelf import served
-from tests.world.presence import StillPresence
 from web.access.gate import Gate
 from web.app import create_app
 from web.services import Activity, Health, Option, Rates, Ration, Services, Source, YieldsNow
@@ -413,7 +413,7 @@ async def house(folder: Path, amount: Amount, *, set_up: bool = True, shown: Any
             planning=Planning(made),
             keeping=Keeping(made),
             spending=Spending(made, amount, book),
-            presence=StillPresence(),
+            presence=network(amount, clock.now(), [c.id for c in made.world.videos]),
             exporting=Exporting(amount),
             shelf=Shelf(),
             media=shown,

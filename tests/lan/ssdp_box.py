@@ -12,6 +12,8 @@ import time
 from typing import Any
 
 from appliance.clock import RealClock
+from appliance.lan import doctor, ssdp_look
+from appliance.lan.interfaces import household
 from appliance.lan.ssdp import Heard, Ssdp
 from appliance.lan.ssdp_messages import GROUP, PORT, Advert, search
 from appliance.lan.watch import HouseholdWatch
@@ -46,6 +48,59 @@ async def announce(quiet: str = "") -> None:
             standing = [[s.interface, s.addresses, s.trouble, s.heard, s.answered] for s in ssdp.standing()]
             say(event="cost", seconds=time.process_time(), standing=standing)
     say(event="left")
+
+
+async def examine(listens: str = "") -> None:
+    """Announce, and examine the network at each line of the input."""
+    reader = await lines()
+    async with (
+        HouseholdWatch() as network,
+        Ssdp(Advert(IDENT, 7333), network, lambda _: None, RealClock(), lambda: 0.5) as ssdp,
+    ):
+        say(event="started")
+        while await reader.readline():
+            known = doctor.Known(
+                home=network.household,
+                listens=listens,
+                port=7333,
+                dlna=True,
+                play=True,
+                mdns=True,
+                name="seedkeep",
+                host="seedkeep-2.local.",
+                standing=ssdp.standing(),
+                seconds=1200.0,
+                ident=IDENT,
+            )
+            found = await asyncio.to_thread(doctor.examine, known, "Test")
+            say(event="examined", found=[[f.code, f.severity, f.interface, dict(f.facts)] for f in found])
+
+
+def look() -> None:
+    """Search for screens, once, and say who answers."""
+    for found in ssdp_look.look(household(), "Test", 1.5):
+        say(event="found", address=found.address, name=found.name, model=found.model, server=found.server)
+    say(event="done")
+
+
+def television(address: str, location: str) -> None:
+    """Answer each search for a renderer as a television does, until this process is ended."""
+    with joined(address) as group, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as answering:
+        answering.bind((address, 0))
+        say(event="listening")
+        while True:
+            data, source = group.recvfrom(9000)
+            if b"MediaRenderer:1" in data:
+                answer = f"HTTP/1.1 200 OK\r\nLOCATION: {location}\r\nSERVER: TV\x1b/1\r\nST: x\r\nUSN: x\r\n\r\n"
+                answering.sendto(answer.encode(), source)
+
+
+def hold(address: str) -> None:
+    """Keep the port to ourselves, as a program that shares nothing does."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as held:
+        held.bind((address, PORT))
+        say(event="held")
+        sys.stdin.read()
 
 
 def joined(address: str) -> socket.socket:
@@ -116,6 +171,14 @@ if __name__ == "__main__":
     match mode:
         case "announce":
             asyncio.run(announce(*rest))
+        case "examine":
+            asyncio.run(examine(*rest))
+        case "look":
+            look()
+        case "television":
+            television(*rest)
+        case "hold":
+            hold(*rest)
         case "listen":
             listen(*rest)
         case "ask":
