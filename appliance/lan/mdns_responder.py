@@ -178,7 +178,7 @@ class Responder:
     async def _probe(self, wait: float) -> Outcome:
         self._outcome = asyncio.get_running_loop().create_future()
         try:
-            if wait and (found := await self._within(wait, heed_names=False)) is not None:
+            if wait and (found := await self._within(wait, speaking=False)) is not None:
                 return found
             for _ in range(_PROBES):
                 for link in self._unready():
@@ -189,17 +189,16 @@ class Responder:
         finally:
             self._outcome = None
 
-    async def _within(self, seconds: float, *, heed_names: bool = True) -> Outcome | None:
-        """Return what was heard within ``seconds``, None for nothing. Before we spoke, nobody answered us."""
-        assert self._outcome is not None
+    async def _within(self, seconds: float, *, speaking: bool = True) -> Outcome | None:
+        """Return what was heard within ``seconds``, None for nothing. Who does not speak has nothing to yield."""
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
-        while (left := end - loop.time()) > 0:
+        while self._outcome is not None and (left := end - loop.time()) > 0:
             await asyncio.wait({self._outcome}, timeout=left)
             if not self._outcome.done():
                 break
             found = self._outcome.result()
-            if heed_names or found is Outcome.MOVED:
+            if speaking or found is not Outcome.YIELD:
                 return found
             self._outcome = loop.create_future()
         return None

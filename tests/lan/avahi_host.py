@@ -1,4 +1,4 @@
-"""A real avahi on a host of the lab, with a system bus of its own where it is asked for: this module starts and asks it.
+"""A real avahi on a host of the lab, with a system bus of its own where asked for: this module starts and asks it.
 
 Nothing of the machine's own avahi or bus is touched: the daemon has a ``/run`` of its own and our bus' address.
 """
@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from subprocess import PIPE, STDOUT
+from subprocess import DEVNULL, PIPE, STDOUT
 
 from tests.world.lab import Host, not_run
 
@@ -64,7 +64,7 @@ class Avahi:
     def start_bus(self) -> None:
         (self._folder / "bus.conf").write_text(_BUS.format(bus=self._folder / "bus"))
         command = ("dbus-daemon", f"--config-file={self._folder / 'bus.conf'}", "--nofork", "--print-address")
-        self._dbus = self._host.run(*command, stdout=PIPE)
+        self._dbus = self._host.run(*command, stdout=PIPE, stderr=DEVNULL)
         assert self._dbus.stdout
         assert self._dbus.stdout.readline()
 

@@ -1,27 +1,31 @@
-"""A process in a test's network namespace: this module announces a box there, browses, or counts packets.
+"""A process in a test's network namespace: this module announces a box there, browses, asks, or listens.
 
-It writes one JSON line for each thing that happens, and ends when its input does.
+It writes one JSON line for each thing that happens, with the machine's monotonic time, and ends when its input does.
 """
 
 import asyncio
 import json
 import logging
 import socket
-import struct
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from secrets import SystemRandom
 from typing import Any
 
-from zeroconf import ServiceStateChange, Zeroconf
+import uvloop
+from zeroconf import DNSOutgoing, DNSQuestion, ServiceStateChange, Zeroconf
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
 from appliance.lan.interfaces import household
 from appliance.lan.mdns import Announced, Announcement, Mdns
+from appliance.lan.mdns_records import read
 from appliance.lan.watch import HouseholdWatch
 
 
 def say(**fields: Any) -> None:
-    print(json.dumps(fields), flush=True)
+    print(json.dumps({"time": time.monotonic(), **fields}), flush=True)
 
 
 async def input_ends() -> None:
@@ -36,8 +40,10 @@ async def announce(name: str, box: str) -> None:
         if announced is None:
             say(event="silent")
         else:
-            say(event="announced", host=announced.host, instance=announced.instance, addresses=announced.addresses)
+            said = {"host": announced.host, "instance": announced.instance, "addresses": announced.addresses}
+            say(event="announced", by=announced.by.name.lower(), **said)
 
+    say(event="starting")
     async with HouseholdWatch() as network:
         mdns = Mdns(Announcement(name=name, port=7333, box=box, version="1"), network, SystemRandom().random)
         mdns.listen(changed)
@@ -69,28 +75,53 @@ async def browse(kind: str) -> None:
             await input_ends()
 
 
-async def count(address: str) -> None:
-    """Say each multicast DNS packet that comes in on the interface that has ``address``."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as listening:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(("224.0.0.251", 5353))
-        member = struct.pack("4s4s", socket.inet_aton("224.0.0.251"), socket.inet_aton(address))
-        listening.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
-        asyncio.get_running_loop().add_reader(
-            listening.fileno(), lambda: say(event="packet", source=listening.recvfrom(9000)[1][0])
-        )
+async def register(name: str, address: str) -> None:
+    """Take the host name ``name`` as python-zeroconf does: without a probe, and without answers to ANY."""
+    kind = "_elsewhere._tcp.local."
+    info = AsyncServiceInfo(kind, f"x.{kind}", port=80, server=f"{name}.local.", parsed_addresses=[address])
+    async with AsyncZeroconf(interfaces=[address]) as zeroconf:
+        await (await zeroconf.async_register_service(info))
+        say(event="registered")
+        await input_ends()
+
+
+@contextmanager
+def member(address: str) -> Iterator[socket.socket]:
+    """Join the group on the interface that has ``address``."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as joined:
+        joined.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        joined.bind(("224.0.0.251", 5353))
+        own = socket.inet_aton(address)
+        joined.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, own)
+        joined.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton("224.0.0.251") + own)
+        yield joined
+
+
+async def hear(address: str, *asked: str) -> None:
+    """Say what each answer on the air is about; first ask for ANY of the names ``asked``."""
+    with member(address) as joined:
+
+        def receive() -> None:
+            packet, source = joined.recvfrom(9000)
+            heard = read(packet)
+            if heard is not None and source[0] != address:
+                said = [[r.name, r.type, r.data.hex(), r.ttl] for r in heard.records]
+                kind = "answer" if heard.response else "probe" if heard.probe else "question"
+                say(event=kind, source=source[0], records=said)
+
+        asyncio.get_running_loop().add_reader(joined.fileno(), receive)
+        for name in asked:
+            out = DNSOutgoing(0)
+            out.add_question(DNSQuestion(name, 255, 1))
+            joined.sendto(out.packets()[0], ("224.0.0.251", 5353))
         say(event="listening")
         await input_ends()
-        asyncio.get_running_loop().remove_reader(listening.fileno())
+        asyncio.get_running_loop().remove_reader(joined.fileno())
 
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO)
     mode, *rest = sys.argv[1:]
-    match mode:
-        case "announce":
-            asyncio.run(announce(*rest))
-        case "browse":
-            asyncio.run(browse(*rest))
-        case _:
-            asyncio.run(count(*rest))
+    work = {"announce": announce, "browse": browse, "register": register, "hear": hear}[mode]
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # as the appliance itself
+        runner.run(work(*rest))
