@@ -6,8 +6,7 @@ not fit raises ``NotPlayable``.
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from appliance.domain.shelf import NotPlayable
 
@@ -23,8 +22,7 @@ _LONG = struct.Struct(">I4sQ")
 Bytes = bytes | bytearray | memoryview
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
+class Box(NamedTuple):
     """A box in some bytes: it begins at ``start``, its content at ``body``, and it ends before ``end``."""
 
     kind: bytes
@@ -51,10 +49,10 @@ def malformed(what: str) -> NoReturn:
 
 def box_at(data: Bytes, at: int, end: int) -> Box:
     """Return the box that begins at ``at`` in bytes that reach to ``end``. Raises NotPlayable."""
-    if end - at < HEAD.size:
+    if end - at < 8:
         malformed("a box is cut off")
     size, kind = HEAD.unpack_from(data, at)
-    body = at + HEAD.size
+    body = at + 8
     if size == 1:
         if end - at < _LONG.size:
             malformed("a box is cut off")

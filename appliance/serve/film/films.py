@@ -15,9 +15,10 @@ from pathlib import Path
 
 from appliance.domain.shelf import NotPlayable, Playable, PlayableFile, PlayableRendition, ReadyShelf
 from appliance.domain.units import VideoId
-from appliance.serve.film.boxes import NoRoom, malformed
+from appliance.serve.film.boxes import Box, NoRoom, malformed
 from appliance.serve.film.classic import classic_layout, disk_reader
-from appliance.serve.film.indexed import Renumbering, indexed_layout, mended
+from appliance.serve.film.fragments import MOST_HEAD, Want, next_moof
+from appliance.serve.film.indexed import Opening, Renumbering, indexed_layout, mended
 from appliance.serve.film.layout import Footage, Layout
 from appliance.serve.film.movie import MOST_INIT
 from appliance.serve.film.reels import Strip, strip_of
@@ -32,7 +33,7 @@ _MOST_CHOICES = 1000
 MOST_HEADS = 64
 _MOST_MENDED = 4 * 1024 * 1024
 """Bytes of a segment that is rewritten in passing."""
-_MOST_SEGMENTS = 2
+_MOST_SEGMENTS = 4
 """Rewritten segments kept of one film."""
 _AT_ONCE = 2
 """Films being built at once; each reads all over a disk."""
@@ -53,18 +54,18 @@ class Film:
     identity: str
     content_type: str
     layout: Layout
-    renumberings: dict[str, Renumbering] = field(default_factory=dict)
+    rewriting: dict[str, Renumbering] = field(default_factory=dict)
     _mended: OrderedDict[tuple[str, int], bytes] = field(default_factory=OrderedDict)
 
     async def mended(self, footage: Footage, source: Source) -> bytes:
-        """Return a segment with the film's own track numbers. Raises NotPlayable, Left."""
+        """Return a segment, or its beginning, as this film has it. Raises NotPlayable, Left."""
         key = footage.file.name, footage.offset
         found = self._mended.get(key)
         if found is None:
             if footage.length > _MOST_MENDED:
-                malformed("a segment of its sound is too large")
+                malformed("a segment is too large")
             segment = await exactly(source, footage.offset, footage.length)
-            self._mended[key] = found = mended(segment, self.renumberings[footage.file.name])
+            self._mended[key] = found = mended(segment, self.rewriting[footage.file.name])
             while len(self._mended) > _MOST_SEGMENTS:
                 self._mended.popitem(last=False)
         return found
@@ -95,9 +96,9 @@ class _Order:
     def key(self, form: Form) -> _Key:
         return form, self.files, self.size
 
-    def film(self, form: Form, layout: Layout, renumberings: dict[str, Renumbering] | None = None) -> Film:
+    def film(self, form: Form, layout: Layout, rewriting: dict[str, Renumbering] | None = None) -> Film:
         identity = "\n".join((_EDITION, form, *(f.identity for f in self.files)))
-        return Film(identity, self.content_type, layout, renumberings or {})
+        return Film(identity, self.content_type, layout, rewriting or {})
 
 
 class Films:
@@ -235,15 +236,31 @@ def _read_classic(strips: Sequence[Strip], size: int, paths: dict[PlayableFile, 
 
 async def _indexed(order: _Order, open_file: OpenFile) -> Film:
     strips = [strip_of(part) for part in order.parts]
-    inits = []
-    for strip in strips:
-        source = await open_file(strip.files[strip.init.file], strip.init.offset)
-        try:
-            inits.append(await exactly(source, strip.init.offset, min(strip.init.length, MOST_INIT + 1)))
-        finally:
+    openings = [await _opening(strip, open_file) for strip in strips]
+    layout, rewriting = indexed_layout(strips, openings, order.size)
+    return order.film(Form.INDEXED, layout, rewriting)
+
+
+async def _opening(strip: Strip, open_file: OpenFile) -> Opening:
+    """Read what an index needs of a strip: no more of the first segment than the head of its first fragment."""
+    source = await open_file(strip.files[strip.init.file], strip.init.offset)
+    try:
+        init = await exactly(source, strip.init.offset, min(strip.init.length, MOST_INIT + 1))
+        first = strip.segments[0]
+        if first.file != strip.init.file:
             await source.close()
-    layout, renumberings = indexed_layout(strips, inits, order.size)
-    return order.film(Form.INDEXED, layout, renumberings)
+            source = await open_file(strip.files[first.file], first.offset)
+        head = b""
+        while True:
+            match next_moof(head, 0, 0, first.length):
+                case Box() as moof:
+                    return Opening(init, head, moof)
+                case Want(offset, length) if len(head) < (end := min(offset + length, first.length)) <= MOST_HEAD:
+                    head += await exactly(source, first.offset + len(head), end - len(head))
+                case _:
+                    malformed("its first segment has no fragment")
+    finally:
+        await source.close()
 
 
 async def exactly(source: Source, offset: int, length: int) -> bytes:

@@ -4,8 +4,8 @@ Every number in them is hostile: counts are checked against the bytes that carry
 """
 
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from appliance.serve.film.boxes import HEAD, I32, MOST_BOXES, U32, U64, Box, Bytes, box_at, malformed, unpacked
 from appliance.serve.film.movie import Defaults
@@ -22,7 +22,7 @@ _GLANCE = 4096
 
 _BASE, _DESCRIPTION, _DURATION, _SIZE, _FLAGS, _MOOF_BASE = 0x1, 0x2, 0x8, 0x10, 0x20, 0x20000
 _OFFSET, _FIRST, _COLUMNS = 0x1, 0x4, 0xF00
-_TRUN = struct.Struct(">II")
+_PAIR = struct.Struct(">II")
 
 
 @dataclass(slots=True)
@@ -47,120 +47,146 @@ class Lie:
 def read_moof(data: Bytes, moof: Box, base: int, lie: Lie, reels: dict[int, Reel]) -> None:
     """Add a fragment's runs to its tracks' tables. ``data`` begins at ``base`` in the file. Raises NotPlayable."""
     at, end = moof.body, moof.end
-    previous = base + moof.start
+    start = base + moof.start
+    before = _nothing(start)
     while at < end:
         box = box_at(data, at, end)
         if box.kind == b"traf":
-            previous = _Traf(data, base, base + moof.start, lie, reels).read(box, previous)
+            before = _read_traf(data, box, start, before, lie, reels)
         at = box.end
 
 
-class _Traf:
-    """One track's part of a fragment."""
+class _Run(NamedTuple):
+    """Samples that lie one after another: from where, how many, and of which size each where ``sizes`` is None."""
 
-    def __init__(self, data: Bytes, base: int, moof: int, lie: Lie, reels: dict[int, Reel]) -> None:
-        self._data, self._base, self._moof, self._lie, self._reels = data, base, moof, lie, reels
-        self._reel: Reel | None = None
-        self._duration = self._size = self._flags = 0
-        self._position = 0
-        self._last: Callable[[], int] | None = None
+    position: int
+    samples: int
+    size: int
+    sizes: bytes | None
 
-    def read(self, traf: Box, previous: int) -> int:
-        """Read it; ``previous`` is where the data of the track before ended, the result where this one's end."""
-        data, at, end, runs = self._data, traf.body, traf.end, 0
-        while at < end:
-            box = box_at(data, at, end)
-            if box.kind == b"trun":
-                runs += 1
-                if runs > MOST_RUNS:
-                    malformed("a fragment has too many runs")
-                self._run(box)
-            elif box.kind == b"tfhd":
-                self._header(box, previous)
-            elif box.kind == b"tfdt":
-                self._time(box)
-            at = box.end
-        return self._end_of_last() if runs else previous
+    @property
+    def end(self) -> int:
+        """Where the next one lies that does not say so. Summed up only when it is asked for."""
+        return self.position + (self.samples * self.size if self.sizes is None else total(self.sizes))
 
-    def _header(self, box: Box, previous: int) -> None:
-        data, at, end = self._data, box.body, box.end
-        word, number = unpacked(_TRUN, data, at, end)
-        flags, at = word & 0xFFFFFF, at + 8
-        reel = self._reels.get(number)
-        if reel is None or self._reel is not None:
-            malformed("a fragment belongs to no track of it")
-        self._reel = reel
-        self._position = self._moof if flags & _MOOF_BASE else previous
-        if flags & _BASE:
-            self._position, at = unpacked(U64, data, at, end)[0], at + 8
-        defaults = reel.defaults
-        values = [defaults.duration, defaults.size, defaults.flags]
-        at += 4 if flags & _DESCRIPTION else 0
-        for index, flag in enumerate((_DURATION, _SIZE, _FLAGS)):
-            if flags & flag:
-                values[index], at = unpacked(U32, data, at, end)[0], at + 4
-        self._duration, self._size, self._flags = values
-        self._data_base = self._position
 
-    def _time(self, box: Box) -> None:
-        reel = self._known()
-        large = unpacked(U32, self._data, box.body, box.end)[0] >> 24 == 1
-        time = unpacked(U64 if large else U32, self._data, box.body + 4, box.end)[0]
-        if reel.start is None:
-            reel.start = time
-        reel.tables.lasts_until(time - reel.start)
+def _nothing(position: int) -> _Run:
+    return _Run(position, 0, 0, None)
 
-    def _known(self) -> Reel:
-        if self._reel is None:
-            malformed("a fragment does not say which track it belongs to")
-        return self._reel
 
-    def _run(self, box: Box) -> None:
-        reel, data, at, end = self._known(), self._data, box.body, box.end
-        word, samples = unpacked(_TRUN, data, at, end)
-        at += 8
-        flags = word & 0xFFFFFF
-        if flags & _OFFSET:
-            position, at = self._data_base + unpacked(I32, data, at, end)[0], at + 4
-        else:
-            position = self._end_of_last()
-        first: int | None = None
-        if flags & _FIRST:
-            first, at = unpacked(U32, data, at, end)[0], at + 4
-        wide = (flags & _COLUMNS).bit_count()
-        if wide and at + 4 * wide * samples > end:
-            malformed("a fragment lists more than it holds")
-        if not self._lie.first <= position <= self._lie.end:
-            malformed("a fragment points outside itself")
-        self._position, self._last = position, None
-        if not samples:
-            return
-        reel.start = reel.start or 0
-        tables = reel.tables
-        tables.add_chunk(position + self._lie.shift, samples)
-        columns = self._columns(at, wide, samples, flags)
-        tables.add_durations(samples, self._duration, columns[0])
-        tables.add_sizes(samples, self._size, columns[1])
-        tables.add_shifts(samples, columns[3], signed=bool(word >> 24))
-        tables.add_syncs(samples, self._flags, first, columns[2])
-        sizes, size = columns[1], self._size
-        self._last = lambda: size * samples if sizes is None else total(sizes)
+class _Header(NamedTuple):
+    """What a ``tfhd`` says (8.8.7): where its data lie if a run does not say, and each sample's defaults."""
 
-    def _columns(self, at: int, wide: int, samples: int, flags: int) -> list[bytes | None]:
-        """Duration, size, flags and shift of each sample, as far as the run says them."""
-        out: list[bytes | None] = [None] * 4
-        if not wide:
-            return out
-        rows = memoryview(self._data)[at : at + 4 * wide * samples].cast("B").cast("I")
-        column = 0
-        for index in range(4):
-            if flags & 0x100 << index:
-                out[index] = rows[column::wide].tobytes()
-                column += 1
+    reel: Reel
+    base: int | None
+    defaults: Defaults
+
+
+def _read_traf(data: Bytes, traf: Box, moof: int, before: _Run, lie: Lie, reels: dict[int, Reel]) -> _Run:
+    """Read one track's part of a fragment; return its last run, which the next track's may follow."""
+    at, end, runs = traf.body, traf.end, 0
+    header: _Header | None = None
+    last = before
+    while at < end:
+        box = box_at(data, at, end)
+        kind, at = box.kind, box.end
+        if kind == b"tfhd" and header is None:
+            header = _header(data, box, moof, reels)
+        elif kind in (b"trun", b"tfdt"):
+            if header is None:
+                malformed("a fragment does not say which track it belongs to")
+            if kind == b"tfdt":
+                _begin(data, box, header.reel)
+                continue
+            runs += 1
+            if runs > MOST_RUNS:
+                malformed("a fragment has too many runs")
+            last = _run(data, box, header, before if runs == 1 else last, before, lie)
+    return last
+
+
+def _header(data: Bytes, box: Box, moof: int, reels: dict[int, Reel]) -> _Header:
+    at, end = box.body, box.end
+    word, number = unpacked(_PAIR, data, at, end)
+    at += 8
+    reel = reels.get(number)
+    if reel is None:
+        malformed("a fragment belongs to no track of it")
+    base = moof if word & _MOOF_BASE else None
+    if word & _BASE:
+        base, at = unpacked(U64, data, at, end)[0], at + 8
+    if word & _DESCRIPTION:
+        at += 4
+    if not word & (_DURATION | _SIZE | _FLAGS):
+        return _Header(reel, base, reel.defaults)
+    values = list(reel.defaults)
+    for index, flag in enumerate((_DURATION, _SIZE, _FLAGS)):
+        if word & flag:
+            values[index], at = unpacked(U32, data, at, end)[0], at + 4
+    return _Header(reel, base, Defaults(*values))
+
+
+def _begin(data: Bytes, box: Box, reel: Reel) -> None:
+    """Take a fragment's time (8.8.12)."""
+    large = unpacked(U32, data, box.body, box.end)[0] >> 24 == 1
+    time = unpacked(U64 if large else U32, data, box.body + 4, box.end)[0]
+    if reel.start is None:
+        reel.start = time
+    reel.tables.lasts_until(time - reel.start)
+
+
+def _run(data: Bytes, box: Box, header: _Header, previous: _Run, before: _Run, lie: Lie) -> _Run:
+    """Add a run (8.8.8). ``previous`` is the one before it, ``before`` the last one of another track."""
+    at, end = box.body, box.end
+    word, samples = unpacked(_PAIR, data, at, end)
+    at += 8
+    if word & _OFFSET:
+        base = before.end if header.base is None else header.base
+        position, at = base + unpacked(I32, data, at, end)[0], at + 4
+    elif previous is before and header.base is not None:
+        position = header.base
+    else:
+        position = previous.end
+    first: int | None = None
+    if word & _FIRST:
+        first, at = unpacked(U32, data, at, end)[0], at + 4
+    if not lie.first <= position <= lie.end:
+        malformed("a fragment points outside itself")
+    defaults = header.defaults
+    if not samples:
+        return _nothing(position)
+    columns = _columns(data, at, end, samples, word)
+    reel = header.reel
+    if reel.start is None:
+        reel.start = 0
+    tables = reel.tables
+    tables.add_chunk(position + lie.shift, samples)
+    tables.add_durations(samples, defaults.duration, columns[0])
+    tables.add_sizes(samples, defaults.size, columns[1])
+    tables.add_shifts(samples, columns[3], signed=bool(word >> 24))
+    tables.add_syncs(samples, defaults.flags, first, columns[2])
+    return _Run(position, samples, defaults.size, columns[1])
+
+
+def _columns(data: Bytes, at: int, end: int, samples: int, word: int) -> list[bytes | None]:
+    """Duration, size, flags and shift of each sample, as far as a run says them."""
+    out: list[bytes | None] = [None] * 4
+    wide = (word & _COLUMNS).bit_count()
+    if not wide:
         return out
-
-    def _end_of_last(self) -> int:
-        return self._position + (self._last() if self._last is not None else 0)
+    stop = at + 4 * wide * samples
+    if stop > end:
+        malformed("a fragment lists more than it holds")
+    if wide == 1:
+        out[(word >> 8 & 15).bit_length() - 1] = bytes(data[at:stop])
+        return out
+    rows = memoryview(data)[at:stop].cast("I")
+    column = 0
+    for index in range(4):
+        if word & 0x100 << index:
+            out[index] = rows[column::wide].tobytes()
+            column += 1
+    return out
 
 
 @dataclass(frozen=True, slots=True)

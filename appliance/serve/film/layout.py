@@ -27,7 +27,7 @@ class Blank:
 
 @dataclass(frozen=True, slots=True)
 class Footage:
-    """``length`` bytes of a file from ``offset``; ``mended``: its fragment's head is rewritten in passing."""
+    """``length`` bytes of a file from ``offset``; ``mended``: it is rewritten in passing, at the same length."""
 
     file: PlayableFile
     offset: int

@@ -7,6 +7,7 @@ Of a ``moov`` only what a rewritten one needs is understood; the rest is passed 
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from appliance.serve.film.boxes import (
     LARGEST_SMALL,
@@ -34,8 +35,7 @@ _PLACE_SMALL, _PLACE_LARGE = struct.Struct(">5I"), struct.Struct(">QQIIQ")
 _TIMES_SMALL, _TIMES_LARGE = struct.Struct(">4I"), struct.Struct(">QQIQ")
 
 
-@dataclass(frozen=True, slots=True)
-class Defaults:
+class Defaults(NamedTuple):
     """What a track's fragments leave unsaid (8.8.3)."""
 
     duration: int

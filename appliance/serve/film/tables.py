@@ -4,11 +4,11 @@ Two hours have half a million samples, so nothing here looks at one sample at a 
 out and put together as bytes, in the byte order that both ends share.
 """
 
+import re
 import struct
 import sys
 from array import array
 from collections.abc import Iterator
-from itertools import groupby
 
 from appliance.serve.film.boxes import LARGEST_SMALL, U32, full, malformed, no_room
 
@@ -17,6 +17,8 @@ NOT_SYNC = 0x00010000
 
 _PAIR, _TRIPLE = struct.Struct(">II"), struct.Struct(">III")
 _SYNC_BIT = bytes(0 if value & 1 else 1 for value in range(256))
+_SAME = re.compile(rb"(.{4})\1*", re.DOTALL)
+"""A number of a column, and the equal ones that follow it."""
 _SIGN = 0x80
 
 
@@ -33,8 +35,15 @@ class Tables:
         self._shifts: list[bytes] = []
         self._shifted = self._signed = False
         self._syncs: list[int] = []
+        self._all_sync = True
+        """Whether each sample so far can be begun with; then they are not listed."""
         self._chunks: list[int] = []
         self._chunk_runs: list[tuple[int, int]] = []
+
+    @property
+    def first_shift(self) -> int:
+        """The composition offset of the first sample."""
+        return int.from_bytes(self._shifts[0][:4], "big", signed=self._signed) if self._shifts else 0
 
     def lasts_until(self, time: int) -> None:
         """Make the last sample last until ``time``, where the next fragment begins; as short as it can be at least."""
@@ -69,8 +78,8 @@ class Tables:
             self._lasting(samples, duration if column is None else U32.unpack_from(column)[0])
             return
         self._room -= len(column)
-        for value, same in groupby(_numbers(column)):
-            self._lasting(sum(1 for _ in same), value)
+        for same in _SAME.finditer(column):
+            self._lasting(len(same[0]) // 4, U32.unpack(same[1])[0])
 
     def _lasting(self, samples: int, duration: int) -> None:
         if self._durations and self._durations[-1][1] == duration:
@@ -100,11 +109,16 @@ class Tables:
         if column is not None:
             marks = bytearray(column[1::4].translate(_SYNC_BIT))
         elif flags & NOT_SYNC:
-            if first is not None and not first & NOT_SYNC:
-                self._syncs.append(before + 1)
+            marks = bytearray(1)  # the first can be another than the rest
+        elif first is None or not first & NOT_SYNC:
+            if not self._all_sync:
+                self._syncs.extend(range(before + 1, before + samples + 1))
             return
         else:
             marks = bytearray(b"\1") * samples
+        if self._all_sync:
+            self._syncs.extend(range(1, before + 1))
+            self._all_sync = False
         if first is not None:
             marks[0] = 0 if first & NOT_SYNC else 1
         at = marks.find(1)
@@ -120,7 +134,7 @@ class Tables:
         yield full(b"stts", 0, 0, U32.pack(len(self._durations)), b"".join(_PAIR.pack(*d) for d in self._durations))
         if self._shifted:
             yield self._shift_box()
-        if len(self._syncs) < self.samples:
+        if not self._all_sync:
             yield full(b"stss", 0, 0, U32.pack(len(self._syncs)), _packed(self._syncs, 4))
         runs = b"".join(_TRIPLE.pack(first, samples, 1) for first, samples in self._chunk_runs)
         yield full(b"stsc", 0, 0, U32.pack(len(self._chunk_runs)), runs)
