@@ -5,10 +5,13 @@ once without being held. Live videos, and those a person never wants, are not sh
 """
 
 import operator
+import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import ColumnElement
@@ -155,6 +158,8 @@ _RENDITION = (
 )
 """All but the torrents: a screen needs none."""
 
+_NUMBER = re.compile(r"\d+")
+_BEFORE_LETTERS = " \t\"'«»„“”‘’([{<#*-–—¿¡"
 _listed = aliased(ListedRow)
 """Apart from the one that a query itself joins."""
 
@@ -176,8 +181,22 @@ def order(session: Session, wanted: Choice, sorts: tuple[Sort, ...]) -> tuple[Vi
     if wanted.among is not None and not sorts:
         found = set(session.exec(ids))
         return tuple(video for video in wanted.among if video in found)
-    by = [_ordered(sort) for sort in sorts] or [col(VideoRow.published_at).desc()]
-    return tuple(VideoId(video) for video in session.exec(ids.order_by(*by, col(VideoRow.id))))
+    by_name = sorts[0] if sorts and sorts[0].field is Field.TITLE else None
+    rest = sorts if by_name is None else sorts[1:]
+    by = [_ordered(sort) for sort in rest] or [col(VideoRow.published_at).desc()]
+    if by_name is None:
+        return tuple(VideoId(video) for video in session.exec(ids.order_by(*by, col(VideoRow.id))))
+    titled = select(VideoRow.id, VideoRow.title_folded).where(*_conditions(wanted)).order_by(*by, col(VideoRow.id))
+    rows = [(alphabetical(title), video) for video, title in session.exec(titled)]
+    rows.sort(key=itemgetter(0), reverse=by_name.descending)
+    return tuple(VideoId(video) for _, video in rows)
+
+
+def alphabetical(folded: str) -> str:
+    """Return a folded title as people look for it: letters without their marks, numbers by their value."""
+    if not folded.isascii():
+        folded = "".join(c for c in unicodedata.normalize("NFKD", folded) if not unicodedata.combining(c))
+    return _NUMBER.sub(lambda found: found[0].zfill(9), folded.lstrip(_BEFORE_LETTERS))
 
 
 def videos(session: Session, ids: tuple[VideoId, ...]) -> tuple[ScreenVideo, ...]:

@@ -75,7 +75,7 @@ class Box:
     channel: ChannelId
 
     async def ask(
-        self, service: str, action: str, headers: dict[str, str] | None = None, **given: str
+        self, service: str, action: str, headers: dict[str, str] | None = None, /, **given: str
     ) -> httpx.Response:
         """Call an action."""
         inner = "".join(f"<{name}>{_escaped(value)}</{name}>" for name, value in given.items())
@@ -95,7 +95,7 @@ class Box:
         asked: str = "*",
         sort: str = "",
         flag: str = "BrowseDirectChildren",
-        agent: str = "",
+        agent: str = "SomeTV/1.0",
     ) -> "Listing":
         answer = await self.ask(
             "ContentDirectory",

@@ -8,19 +8,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from appliance.serve.dlna.criteria import SEARCH_CAPABILITIES, SORT_CAPABILITIES, search_of, sorts_of
-from appliance.serve.dlna.didl import FEATURES, Node, didl, wanted
+from appliance.serve.dlna.didl import Node, didl, wanted
 from appliance.serve.dlna.families import Quirks
 from appliance.serve.dlna.listings import Listings
 from appliance.serve.dlna.services import CONNECTION_MANAGER, CONTENT_DIRECTORY, REGISTRAR, Service
 from appliance.serve.dlna.soap import UNKNOWN_ACTION, Call, Fault
 from appliance.serve.dlna.tree import Page, Tree
+from appliance.serve.film.headers import CONTENT_FEATURES
 
 MOST_AT_ONCE = 1000
 """Objects of one answer; whoever wants more asks again, from where it ends."""
 NO_SUCH_CONNECTION = 706
 
 _TYPES = ("video/mp4", "video/mpeg", "audio/mp4", "image/jpeg")
-SOURCE = ",".join(f"http-get:*:{kind}:{'*' if kind.startswith('image') else FEATURES}" for kind in _TYPES)
+SOURCE = ",".join(f"http-get:*:{kind}:{'*' if kind.startswith('image') else CONTENT_FEATURES}" for kind in _TYPES)
 _FEATURE_LIST = (
     '<?xml version="1.0" encoding="utf-8"?><Features xmlns="urn:schemas-upnp-org:av:avs" '
     'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '

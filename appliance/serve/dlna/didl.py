@@ -8,12 +8,9 @@ from appliance.serve.dlna.criteria import CLASS
 from appliance.serve.dlna.families import Quirks
 from appliance.serve.dlna.films import Film, films
 from appliance.serve.dlna.soap import text_of
+from appliance.serve.film.headers import CONTENT_FEATURES
 from appliance.store.screens import ScreenVideo
 
-FEATURES = "DLNA.ORG_OP=01;DLNA.ORG_CI=0;DLNA.ORG_FLAGS=01700000000000000000000000000000"
-"""Seekable by bytes, not converted; streaming, background, stalling, DLNA 1.5. No DLNA.ORG_PN: an unlisted one is
-refused, a missing one is not."""
-_PICTURE = "DLNA.ORG_OP=01;DLNA.ORG_CI=1;DLNA.ORG_FLAGS=00D00000000000000000000000000000"
 _MOST_TITLE = 250
 _MOST_CAPTIONS = 8
 _SOUND = "object.item.audioItem"
@@ -150,7 +147,7 @@ class _Drawing:
             address = self._caption(self.item.captions[0])
             more += f' pv:subtitleFileType="SRT" pv:subtitleFileUri="{address}"'
         address = f"{self.base}/media/{video.id}/{quote(offer.address)}"
-        return f'<res protocolInfo="http-get:*:{offer.content_type}:{FEATURES}"{more}>{address}</res>'
+        return f'<res protocolInfo="http-get:*:{offer.content_type}:{CONTENT_FEATURES}"{more}>{address}</res>'
 
     def _caption_resources(self) -> list[str]:
         if not self.quirks.caption_resources:

@@ -73,11 +73,14 @@ class Families:
         return tuple({quirks.family: quirks for _, _, quirks in self._known}.values())
 
     def of(self, headers: Mapping[bytes, bytes], source: str) -> Quirks:
-        """Return how to answer a request; the longest text that fits decides."""
+        """Return how to answer a request; the longest text that fits decides.
+
+        One that says nothing of itself is answered as the last from its address that was known.
+        """
         said = {name: headers.get(name.encode(), b"").decode("latin-1") for name in ("user-agent", "x-av-client-info")}
         fitting = [(len(text), quirks) for header, text, quirks in self._known if text in said[header]]
         if not fitting:
-            return self._seen.get(source, PLAIN)
+            return PLAIN if any(said.values()) else self._seen.get(source, PLAIN)
         found = max(fitting, key=lambda pair: pair[0])[1]
         self._seen[source] = found
         self._seen.move_to_end(source)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from appliance.serve.dlna.soap import BAD_ARGUMENTS, UNKNOWN_ACTION, Fault, text_of
 
-_WHOLE = re.compile(r"\s*\+?(\d{1,10})\s*")
-_SIGNED = re.compile(r"\s*([+-]?\d{1,10})\s*")
+_WHOLE = re.compile(r"\s*\+?([0-9]{1,10})\s*")
+_SIGNED = re.compile(r"\s*([+-]?[0-9]{1,10})\s*")
 MOST_TEXT = 8192
 """Characters of one argument."""
 

@@ -1,0 +1,269 @@
+"""Browsing and searching, as a television does it: over HTTP, in the real web with a real store."""
+
+from datetime import timedelta
+from xml.etree import ElementTree
+
+import pytest
+
+from appliance.domain.pin import Wish
+from appliance.domain.traffic import Entry, TrafficClass
+from appliance.domain.units import ByteCount, RenditionName
+from appliance.store import ledger, videos
+from tests.dlna.box import DIDL, TITLES, Box, envelope, fault_of
+
+BY_NAME = ["Äpfel & Birnen", "Bergwandern", "Citizen <Science>", "Dampflok", "Eulen", "Fjorde"]
+
+
+async def test_the_tree_is_one_that_a_person_would_make(box: Box) -> None:
+    root = await box.browse("0")
+    assert root.titles == ["Newest", "Channels", "Rules", "Being watched", "All by name"]
+    assert [node.get("childCount") for node in root.nodes] == ["6", "1", "1", "0", "6"]
+    assert {node.get("parentID") for node in root.nodes} == {"0"}
+    assert (await box.browse("new")).titles == list(TITLES)
+    assert (await box.browse("all")).titles == BY_NAME
+    (channel,) = (await box.browse("channels")).nodes
+    assert (channel.get("parentID"), channel.get("childCount")) == ("channels", "6")
+    assert (await box.browse(channel.get("id", ""))).titles == list(TITLES)
+    (rule,) = (await box.browse("rules")).ids
+    assert (await box.browse(rule)).titles == list(TITLES[:2])
+
+
+async def test_every_object_names_its_parent_and_is_found_by_its_id(box: Box) -> None:
+    waiting, seen = ["0"], 0
+    while waiting:
+        folder = waiting.pop()
+        for node in (await box.browse(folder)).nodes:
+            assert node.get("parentID") == folder
+            own = await box.browse(node.get("id", ""), flag="BrowseMetadata")
+            assert (own.returned, own.total) == (1, 1)
+            assert ElementTree.tostring(own.nodes[0]) == ElementTree.tostring(node)
+            seen += 1
+            if node.tag == f"{DIDL}container":
+                waiting.append(node.get("id", ""))
+    assert seen == 5 + 6 + 1 + 6 + 1 + 2 + 6
+    (root,) = (await box.browse("0", flag="BrowseMetadata")).nodes
+    assert (root.get("id"), root.get("parentID"), root.get("childCount")) == ("0", "-1", "5")
+
+
+async def test_a_video_in_two_folders_names_the_one_in_the_folder_of_all(box: Box) -> None:
+    newest, everything = await box.browse("new", count=1), await box.browse("all")
+    assert newest.nodes[0].get("refID") in everything.ids
+    assert all(node.get("refID") is None for node in everything.nodes)
+
+
+async def test_pages_are_cut_from_one_order_and_say_how_much_there_is(box: Box) -> None:
+    cut = [await box.browse("all", start=start, count=2) for start in (0, 2, 4, 6)]
+    assert [title for page in cut for title in page.titles] == BY_NAME
+    assert [(page.returned, page.total) for page in cut] == [(2, 6), (2, 6), (2, 6), (0, 6)]
+    assert (await box.browse("0", start=3, count=9)).titles == ["Being watched", "All by name"]
+
+
+async def test_an_order_that_is_asked_for_is_given(box: Box) -> None:
+    assert (await box.browse("all", sort="-dc:title")).titles == BY_NAME[::-1]
+    assert (await box.browse("new", sort="+dc:date")).titles == list(TITLES[::-1])
+    assert (await box.browse("all", sort="-res@duration,+dc:title", count=1)).titles == ["Fjorde"]
+    assert (await box.browse("all", sort="+upnp:class,dc:title")).titles == BY_NAME
+    ask = {"ObjectID": "all", "BrowseFlag": "BrowseDirectChildren"}
+    assert fault_of(await box.ask("ContentDirectory", "Browse", **ask, SortCriteria="+no:such")) == 709
+    assert fault_of(await box.ask("ContentDirectory", "Browse", **ask, SortCriteria="+" * 5000)) == 709
+
+
+async def test_only_what_is_asked_for_is_told_besides_what_must_be(box: Box) -> None:
+    (bare,) = (await box.browse("all", count=1, asked="dc:title")).nodes
+    assert [child.tag.rpartition("}")[2] for child in bare] == ["title", "class"]
+    (some,) = (await box.browse("all", count=1, asked="dc:date,res@resolution,@refID")).nodes
+    assert [child.tag.rpartition("}")[2] for child in some][:3] == ["title", "class", "date"]
+    first = some.find(f"{DIDL}res")
+    assert first is not None
+    assert set(first.attrib) == {"protocolInfo", "size", "duration", "resolution"}
+
+
+async def test_a_video_offers_first_what_an_old_television_can_play(box: Box) -> None:
+    held = (await box.browse(f"all${box.ids[0]}", flag="BrowseMetadata")).nodes[0]
+    offered = [res.text for res in held.findall(f"{DIDL}res")]
+    assert offered == [f"{box.base}/media/{box.ids[0]}/{height}p.mp4" for height in (1080, 720, 2160)]
+    sizes = [int(res.get("size", 0)) for res in held.findall(f"{DIDL}res")]
+    assert all(size > 0 for size in sizes)
+    assert held.find(f"{DIDL}res").get("duration") == "0:01:00.000"  # type: ignore[union-attr]
+
+
+async def test_what_is_not_held_offers_what_would_be_opened(box: Box) -> None:
+    unheld = (await box.browse(f"all${box.ids[2]}", flag="BrowseMetadata")).nodes[0]
+    assert [res.text for res in unheld.findall(f"{DIDL}res")] == [f"{box.base}/media/{box.ids[2]}/720p.mp4"]
+    split = (await box.browse(f"all${box.ids[3]}", flag="BrowseMetadata")).nodes[0]
+    (film,) = split.findall(f"{DIDL}res")
+    assert film.text == f"{box.base}/media/{box.ids[3]}/480p.mp4"
+    assert int(film.get("size", 0)) > 480 * 100_000 + 5_000_000  # picture, sound, and an index
+    parted = (await box.browse(f"all${box.ids[4]}", flag="BrowseMetadata")).nodes[0]
+    (stream,) = parted.findall(f"{DIDL}res")
+    assert (stream.text, stream.get("size")) == (f"{box.base}/media/{box.ids[4]}/720p.ts", "72000000")
+    assert stream.get("protocolInfo", "").startswith("http-get:*:video/mpeg:DLNA.ORG_OP=01;")
+
+
+async def test_what_a_person_never_wants_is_not_shown_and_its_id_is_gone(own: Box) -> None:
+    await own.house.store.promise(videos.wish, own.ids[1], Wish.NEVER)
+    assert "Bergwandern" not in (await own.browse("all")).titles
+    ask = {"BrowseFlag": "BrowseMetadata", "ObjectID": f"all${own.ids[1]}"}
+    assert fault_of(await own.ask("ContentDirectory", "Browse", **ask)) == 701
+
+
+async def test_what_is_watched_now_comes_before_what_was(own: Box) -> None:
+    assert (await own.browse("watched")).titles == []
+    day = own.house.clock.now().date() - timedelta(days=2)
+    seen = Entry(day, own.ids[5], RenditionName("720p"), TrafficClass.LAN_PLAYERS, ByteCount(9000), ByteCount(0))
+    await own.house.store.write(ledger.add, [seen])
+    own.house.leases.renew(own.ids[2], "192.168.7.30")
+    own.house.leases.renew(own.ids[4], "scrub")
+    assert (await own.browse("watched")).titles == ["Citizen <Science>", "Fjorde"]
+
+
+@pytest.mark.parametrize(
+    ("given", "number"),
+    [
+        ({"ObjectID": "nothing", "BrowseFlag": "BrowseMetadata"}, 701),
+        ({"ObjectID": "all$aaaaaaaaaaaaaaaa", "BrowseFlag": "BrowseMetadata"}, 701),
+        ({"ObjectID": "nothing$aaaaaaaaaaaaaaaa", "BrowseFlag": "BrowseMetadata"}, 701),
+        ({"ObjectID": "all$../../etc", "BrowseFlag": "BrowseMetadata"}, 701),
+        ({"ObjectID": "channel-unknown", "BrowseFlag": "BrowseDirectChildren"}, 701),
+        ({"ObjectID": "x" * 4000, "BrowseFlag": "BrowseDirectChildren"}, 701),
+        ({"ObjectID": "x" * 40_000, "BrowseFlag": "BrowseDirectChildren"}, 402),
+        ({"ObjectID": "0", "BrowseFlag": "BrowseEverything"}, 402),
+        ({"ObjectID": "0"}, 402),
+        ({"BrowseFlag": "BrowseMetadata"}, 402),
+        ({"ObjectID": "0", "BrowseFlag": "BrowseDirectChildren", "StartingIndex": "-1"}, 402),
+        ({"ObjectID": "0", "BrowseFlag": "BrowseDirectChildren", "StartingIndex": "9" * 30}, 402),
+        ({"ObjectID": "0", "BrowseFlag": "BrowseDirectChildren", "RequestedCount": "many"}, 402),
+        ({"ObjectID": "0", "BrowseFlag": "BrowseDirectChildren", "RequestedCount": "٣"}, 402),
+    ],
+)
+async def test_bad_arguments_get_the_fault_that_control_points_expect(
+    box: Box, given: dict[str, str], number: int
+) -> None:
+    assert fault_of(await box.ask("ContentDirectory", "Browse", **given)) == number
+
+
+async def test_a_video_is_no_folder(box: Box) -> None:
+    ask = {"BrowseFlag": "BrowseDirectChildren", "ObjectID": f"all${box.ids[0]}"}
+    assert fault_of(await box.ask("ContentDirectory", "Browse", **ask)) == 710
+
+
+async def test_an_unknown_action_or_service_is_a_fault(box: Box) -> None:
+    assert fault_of(await box.ask("ContentDirectory", "DestroyObject", ObjectID="0")) == 401
+    assert fault_of(await box.ask("ConnectionManager", "Browse", ObjectID="0")) == 401
+    other = envelope('<u:Play xmlns:u="urn:schemas-upnp-org:service:AVTransport:1"/>')
+    assert fault_of(await box.client.post("/dlna/control/ContentDirectory", content=other)) == 401
+
+
+async def test_a_request_that_names_the_service_only_in_its_header_is_understood(box: Box) -> None:
+    body = envelope("<GetSystemUpdateID/>")
+    named = {"soapaction": '"urn:schemas-upnp-org:service:ContentDirectory:1#GetSystemUpdateID"'}
+    answer = await box.client.post("/dlna/control/ContentDirectory", content=body, headers=named)
+    assert answer.status_code == 200
+    assert int(ElementTree.fromstring(answer.content).findtext(".//Id") or 0) > 0
+
+
+async def test_an_xbox_names_the_folder_as_a_search_does(box: Box) -> None:
+    ask = {"ContainerID": "15", "BrowseFlag": "BrowseDirectChildren"}
+    answer = await box.ask("ContentDirectory", "Browse", {"user-agent": "Xbox/2.0.8955.0 UPnP/1.0 Xbox/2.0"}, **ask)
+    assert "<TotalMatches>6</TotalMatches>" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("criteria", "found"),
+    [
+        ("*", BY_NAME),
+        ('dc:title contains "BERG"', ["Bergwandern"]),
+        ('dc:title contains "berg" or dc:title = "eulen"', ["Bergwandern", "Eulen"]),
+        ('(dc:title contains "e" and dc:title doesNotContain "berg") and dc:title startsWith "eu"', ["Eulen"]),
+        ('dc:title contains "e" and dc:title contains "z" or dc:title = "fjorde"', ["Citizen <Science>", "Fjorde"]),
+        ('upnp:class derivedfrom "object.item.videoItem" and @refID exists false', BY_NAME),
+        ('upnp:class derivedfrom "object.item.audioItem"', []),
+        ('upnp:class derivedfrom "object.container"', []),
+        ('upnp:class = "object.item.videoItem"', BY_NAME),
+        ('dc:date >= "2026-11-19"', ["Äpfel & Birnen", "Bergwandern"]),
+        ('dc:date < "2026-11-16T00:00:00"', ["Fjorde"]),
+        ('res@duration > "0:01:04"', ["Fjorde"]),
+        ('dc:creator = "Films"', BY_NAME),
+        ("upnp:genre exists true", []),
+        ('upnp:album contains "x"', []),
+        ('dc:title contains "%"', []),
+        ('dc:title contains "\\\\"', []),
+    ],
+)
+async def test_a_search_finds_what_it_says(box: Box, criteria: str, found: list[str]) -> None:
+    page = await box.search(criteria, sort="+dc:title")
+    assert page.titles == found
+    assert page.total == len(found)
+    assert all(ident.startswith("all$") for ident in page.ids)
+
+
+@pytest.mark.parametrize(
+    "criteria",
+    [
+        "dc:title contains",
+        'dc:title contains "open',
+        "dc:title contains open",
+        'dc:title resembles "x"',
+        '(dc:title = "x"',
+        'dc:title = "x")',
+        'dc:title = "x" dc:title = "y"',
+        "@refID exists perhaps",
+        'dc:date > "yesterday"',
+        'dc:date > "2026-99-99"',
+        'res@duration < "long"',
+        "(" * 300,
+        'dc:title = "x" or ' * 100,
+        'dc:title = "' + "x" * 3000 + '"',
+    ],
+)
+async def test_a_search_that_cannot_be_read_is_a_fault(box: Box, criteria: str) -> None:
+    ask = {"ContainerID": "0", "SearchCriteria": criteria}
+    assert fault_of(await box.ask("ContentDirectory", "Search", **ask)) == 708
+
+
+async def test_a_search_stays_within_its_folder(box: Box) -> None:
+    (rule,) = (await box.browse("rules")).ids
+    assert (await box.search('dc:title contains "e"', rule, sort="dc:title")).titles == BY_NAME[:2]
+    assert fault_of(await box.ask("ContentDirectory", "Search", ContainerID="nowhere", SearchCriteria="*")) == 701
+    video = f"all${box.ids[0]}"
+    assert fault_of(await box.ask("ContentDirectory", "Search", ContainerID=video, SearchCriteria="*")) == 710
+
+
+async def test_the_update_id_moves_with_what_is_shown_and_not_without(own: Box) -> None:
+    before = (await own.browse("all")).update
+    assert (await own.browse("all")).update == before
+    await own.house.store.promise(videos.wish, own.ids[1], Wish.PIN)
+    assert (await own.browse("all")).update > before
+
+
+async def test_the_other_services_answer(box: Box) -> None:
+    told = await box.ask("ConnectionManager", "GetProtocolInfo")
+    assert "http-get:*:video/mp4:DLNA.ORG_OP=01" in told.text
+    assert "<ConnectionIDs>0</ConnectionIDs>" in (await box.ask("ConnectionManager", "GetCurrentConnectionIDs")).text
+    info = await box.ask("ConnectionManager", "GetCurrentConnectionInfo", ConnectionID="0")
+    assert "<Direction>Output</Direction>" in info.text
+    assert fault_of(await box.ask("ConnectionManager", "GetCurrentConnectionInfo", ConnectionID="7")) == 706
+    for action in ("IsAuthorized", "IsValidated"):
+        assert "<Result>1</Result>" in (await box.ask("MediaReceiverRegistrar", action, DeviceID="x")).text
+    assert (await box.ask("MediaReceiverRegistrar", "RegisterDevice", RegistrationReqMsg="")).status_code == 200
+
+
+async def test_samsungs_own_actions_are_answered_with_ids_that_resolve(box: Box) -> None:
+    answer = await box.ask("ContentDirectory", "X_GetFeatureList")
+    text = ElementTree.fromstring(answer.content).findtext(".//FeatureList") or ""
+    containers = ElementTree.fromstring(text).findall(".//{urn:schemas-upnp-org:av:avs}container")
+    assert {c.get("type") for c in containers} == {f"object.item.{kind}Item" for kind in ("audio", "video", "image")}
+    for container in containers:
+        assert (await box.browse(container.get("id", ""))).total == 5
+    mark = {"CategoryType": "1", "RID": "2", "ObjectID": "all", "PosSecond": "95"}
+    assert (await box.ask("ContentDirectory", "X_SetBookmark", **mark)).status_code == 200
+
+
+async def test_capabilities_are_true(box: Box) -> None:
+    answer = await box.ask("ContentDirectory", "GetSortCapabilities")
+    caps = (ElementTree.fromstring(answer.content).findtext(".//SortCaps") or "").split(",")
+    for name in caps:
+        assert (await box.browse("all", sort=f"-{name}")).total == 6
+    answer = await box.ask("ContentDirectory", "GetSearchCapabilities")
+    for name in (ElementTree.fromstring(answer.content).findtext(".//SearchCaps") or "").split(","):
+        assert (await box.search(f"{name} exists true")).total in (0, 6)
