@@ -3,9 +3,11 @@
 import asyncio
 import hashlib
 import json
+import re
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from http import HTTPStatus
 from typing import Any, Self, TypeVar
+from urllib.parse import quote
 
 from appliance.domain.shelf import NotPlayable
 from appliance.domain.viewer import Viewer
@@ -19,6 +21,8 @@ Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 T = TypeVar("T")
+
+_HOST = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
 
 CORS: Headers = [
     (b"access-control-allow-origin", b"*"),
@@ -54,6 +58,14 @@ class Exchange:
         self._receive, self._send = receive, send
         self._gone: asyncio.Task[None] | None = None
         self.started = False
+        self._scheme, self._path = str(scope.get("scheme", "http")), str(scope.get("root_path", "")) + scope["path"]
+
+    def base(self, below: str) -> str | None:
+        """Return the absolute address that this request has up to and with ``below``, by the host it was asked of."""
+        host, at = self.headers.get(b"host", b"").decode("latin-1"), self._path.find(below)
+        if at < 0 or not _HOST.fullmatch(host):
+            return None
+        return f"{self._scheme}://{host}{quote(self._path[: at + len(below)])}"
 
     async def __aenter__(self) -> Self:
         return self

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Protocol
+from urllib.parse import quote
 
 from appliance.domain.shelf import NotPlayable, Playable, PlayableFile, PlayableRendition, ReadyShelf
 from appliance.domain.units import RenditionName, VideoId
@@ -30,6 +31,7 @@ from appliance.serve.heads import Heads, shifted
 from appliance.serve.playlist import caption_playlist, master_playlist, offered_captions, rendition_playlist
 from appliance.serve.ranges import Answer, Headers, answer, entity_tag
 from appliance.serve.source import PATIENCE, ArrivingSource, MediaPool, Source
+from appliance.serve.subtitles import srt
 
 log = logging.getLogger(__name__)
 
@@ -211,10 +213,12 @@ class _Request:
     async def caption(self, name: str) -> None:
         language, _, kind = name.rpartition(".")
         caption = next((c for c in offered_captions(self.playable) if c.language == language), None)
-        if caption is None or kind not in ("m3u8", "vtt"):
+        if caption is None or kind not in ("m3u8", "vtt", "srt"):
             raise _nothing()
         if kind == "m3u8":
             await self._text(caption_playlist(language, self.playable.duration).encode(), HLS)
+        elif kind == "srt":
+            await self._small_file(caption.file, "application/x-subrip; charset=utf-8", srt)
         else:
             begins = await self.house.heads.pts(self.playable)
             turn = partial(shifted, pts=begins) if begins is not None else None
@@ -232,7 +236,7 @@ class _Request:
         if rendition.kind is RenditionKind.WEB and len(rendition.files) == 1:
             if kind != "mp4":
                 raise _nothing()
-            return await self._media(rendition, rendition.files[0], film_headers(self.exchange))
+            return await self._media(rendition, rendition.files[0], self._film_headers())
         if kind != film_kind(rendition):
             raise NotPlayable("no_film", "This rendition is not offered in this form.", hint="Play master.m3u8.")
         late = NotPlayable("opening", "The film is still being opened.", hint="Try again in a moment.", status=504)
@@ -244,9 +248,15 @@ class _Request:
         )
         source = FilmSource(film, self._opened)
         try:
-            await self._give(rendition, head, source, film_headers(self.exchange))
+            await self._give(rendition, head, source, self._film_headers())
         finally:
             await source.close()
+
+    def _film_headers(self) -> Headers:
+        captions = offered_captions(self.playable)
+        base = self.exchange.base(f"/media/{self.playable.video}/")
+        named = f"{base}captions/{quote(captions[0].language, safe='')}.srt" if captions and base else None
+        return film_headers(self.exchange, named)
 
     async def _opened(self, file: PlayableFile, first: int) -> Source:
         """Open a file of a film, in the midst of its reading."""
@@ -280,7 +290,9 @@ class _Request:
             await place.close()
             raise _nothing()
         data = await self.house.pool.whole(place, SMALL_FILE)
-        await self._text(data if turn is None else turn(data), content_type, _LASTING)
+        if turn is not None:
+            data = await self.house.pool.run(partial(turn, data))
+        await self._text(data, content_type, _LASTING)
 
     async def _media(self, rendition: PlayableRendition, file: PlayableFile, extra: Headers) -> None:
         content_type = _TYPES.get(PurePosixPath(file.name).suffix.lower(), "application/octet-stream")
