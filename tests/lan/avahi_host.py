@@ -3,11 +3,12 @@
 Nothing of the machine's own avahi or bus is touched: the daemon has a ``/run`` of its own and our bus' address.
 """
 
+import os
 import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, STDOUT
@@ -40,6 +41,9 @@ _DAEMON = "exec avahi-daemon --no-drop-root --no-chroot --no-rlimits --debug -f"
 
 
 def need_avahi() -> None:
+    """Say "not run" where avahi is not there, or there is no user of its own to run for (a user namespace)."""
+    if os.environ.get("SEEDKEEP_TEST_UNSHARED"):
+        not_run("avahi needs its own user, which a user namespace does not have")
     for program in ("avahi-daemon", "avahi-resolve", "avahi-browse", "dbus-daemon"):
         if shutil.which(program, path="/usr/sbin:/usr/bin:/sbin:/bin") is None:
             not_run(f"{program} is missing (avahi-daemon, avahi-utils, dbus)")
@@ -120,6 +124,27 @@ class Avahi:
         lines = self._ask("avahi-browse", "-rptk", kind).splitlines()
         found = [line.split(";") for line in lines if line.startswith("=")]
         return [[f[3], f[4], f[6], f[7], f[8], f[9]] for f in found]
+
+    @contextmanager
+    def watching(self, kind: str) -> Iterator[Callable[[str], list[str]]]:
+        """Watch services come and go: the call waits for the next line of avahi-browse that begins with ``+`` (found),
+        ``=`` (resolved) or ``-`` (gone), and returns its fields."""
+        command = ("avahi-browse", "-rpk", kind)
+        browser = self._host.run(*command, stdout=PIPE, env=self._environment)
+        assert browser.stdout
+        lines = browser.stdout
+
+        def until(sign: str) -> list[str]:
+            while line := lines.readline():
+                if line.startswith(sign):
+                    return line.strip().split(";")
+            raise AssertionError("avahi-browse has ended")
+
+        try:
+            yield until
+        finally:
+            browser.kill()
+            browser.wait()
 
     def _ask(self, *command: str) -> str:
         with suppress(RuntimeError):
