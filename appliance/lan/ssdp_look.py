@@ -106,8 +106,9 @@ def _described(address: str, said: dict[str, str]) -> Renderer:
     text = b""
     with contextlib.suppress(OSError, ValueError):  # a stranger's address, or one that does not answer
         where = urlsplit(said.get("location", ""))
-        if where.scheme == "http" and where.hostname == address and where.path.isascii():
-            text = _read(address, where.port or 80, where.path or "/")
+        if where.scheme == "http" and where.hostname == address:
+            asked = f"?{where.query}" if where.query else ""
+            text = _read(address, where.port or 80, f"{where.path or '/'}{asked}")
     return Renderer(address, _inside(_NAME, text), _inside(_MODEL, text), tidied(said.get("server", "")))
 
 
@@ -116,7 +117,7 @@ def _read(address: str, port: int, path: str) -> bytes:
     end = time.monotonic() + _DESCRIPTION_SECONDS
     with socket.create_connection((address, port), _DESCRIPTION_SECONDS) as reading:
         request = f"GET {path} HTTP/1.0\r\nHost: {address}:{port}\r\nConnection: close\r\n\r\n"
-        reading.sendall(request.encode("ascii"))
+        reading.sendall(request.encode("ascii"))  # UnicodeEncodeError is a ValueError: then it has no name
         parts, size = [], 0
         while size < _MOST_DESCRIPTION and (left := end - time.monotonic()) > 0:
             reading.settimeout(left)

@@ -82,6 +82,7 @@ async def _places(opened: House) -> dict[str, str]:
         "plan-skipped": "plan?state=skipped",
         "plan-history": "plan/history",
         "exports": "exports",
+        "lan": "lan",
         "bandwidth": "bandwidth",
         "settings": "settings",
     }
@@ -139,6 +140,8 @@ async def test_every_page_is_whole(
                 assert answer.status == 200
                 if name in ("home", "bandwidth") and amount is not Amount.EMPTY:
                     await seen.page.wait_for_selector(".u-wrap canvas")
+                if name == "lan":
+                    await seen.page.locator(".health-told").wait_for()
                 await _picture(seen.page, f"{amount.value}-{name}-{width}-{scheme}")
                 faults[name] = await _faults(seen)
                 if name == "rule-new":
@@ -181,6 +184,18 @@ async def test_what_is_not_there_is_said_in_plain_words(browser: Browser, full: 
             assert words in await seen.page.inner_text("h1")
             assert [fault for fault in await _faults(seen) if "404" not in fault] == []
         await _picture(seen.page, "error-390-light")
+
+
+async def test_screens_are_looked_for_at_the_press_of_a_button(browser: Browser, full: House) -> None:
+    for scripts in (True, False):
+        async with tab(browser, full, width=390, scripts=scripts) as seen:
+            await seen.page.goto(f"{full.url}/lan")
+            await seen.page.get_by_role("button", name="Look now").click()
+            await seen.page.get_by_text("[TV] Wohnzimmer").wait_for()
+            if not scripts:
+                await seen.page.get_by_role("link", name="Examine the network").click()
+            await seen.page.get_by_text("2 things in the way of screens.").wait_for()
+            assert await _faults(seen) == []
 
 
 @pytest.mark.parametrize("width", [1280, 390])

@@ -259,6 +259,24 @@ class TestOnAir:
             assert (said["NTS"], said["LOCATION"]) == ("ssdp:alive", "http://10.79.0.9:7333/dlna/description.xml")
             assert int(said["BOOTID.UPNP.ORG"]) > int(before["BOOTID.UPNP.ORG"])
 
+    @pytest.mark.trial
+    def test_a_second_network_is_told_the_first_before_it_counts_as_a_new_start(self, lab: Lab) -> None:
+        box, screen = lab.host("box", "10.77.0.1"), lab.host("tv", "10.77.0.2")
+        with running(screen, "listen", "10.77.0.2") as listener, running(box, "announce"):
+            before = notes(listener, "ssdp:alive")[ROOT]["BOOTID.UPNP.ORG"]
+            for command in (
+                "ip link add eth1 type veth peer name eth1p",
+                "ip link set eth1p up",
+                "ip link set eth1 up",
+                "ip addr add 192.168.60.1/24 dev eth1",
+            ):
+                box.check(*command.split())
+            update = notes(listener, "ssdp:update")[ROOT]
+            assert update["BOOTID.UPNP.ORG"] == before
+            alive = notes(listener, "ssdp:alive")[ROOT]
+            assert alive["BOOTID.UPNP.ORG"] == update["NEXTBOOTID.UPNP.ORG"]
+            assert alive["LOCATION"] == "http://10.77.0.1:7333/dlna/description.xml"
+
     def test_two_networks_get_an_address_of_their_own_each_and_strangers_get_nothing(self, lab: Lab) -> None:
         box, screen = lab.host("box", "10.77.0.1"), lab.host("tv", "10.77.0.2")
         box.check("ip", "addr", "add", "192.168.50.1/24", "dev", "eth0")

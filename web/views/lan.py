@@ -37,7 +37,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Took:
-    """One video a screen took something of."""
+    """One video a screen took something of. ``href`` is empty where it is not known any more."""
 
     href: str
     title: str
@@ -76,7 +76,7 @@ def _screen(one: Sighting, titles: Mapping[VideoId, str], now: datetime) -> Scre
         last=words.past(one.last, now),
         took=tuple(
             Took(
-                f"videos/{f.video}",
+                f"videos/{f.video}" if f.video in titles else "",
                 titles.get(f.video, "A video that is gone"),
                 words.size(f.size),
                 words.past(f.last, now),

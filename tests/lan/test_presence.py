@@ -1,0 +1,76 @@
+"""The whole appliance on a network of its own: televisions find it, and it says which came how far."""
+
+import json
+import sys
+from pathlib import Path
+from subprocess import PIPE
+
+import pytest
+
+from appliance.lan.ssdp_messages import MEDIA_SERVER
+from tests.lan.test_ssdp import ask, headers, named, running
+from tests.world.box import Box
+from tests.world.lab import Host, Lab
+
+READ = """import sys, urllib.request
+request = urllib.request.Request(sys.argv[1], headers={"User-Agent": "DLNADOC/1.50 SEC_HHP_[TV] Samsung Q7/1.0"})
+print(urllib.request.urlopen(request, timeout=10).read().decode())"""
+
+
+def read(screen: Host, address: str) -> str:
+    """Fetch something as a television does."""
+    return screen.check(sys.executable, "-c", READ, address)
+
+
+@pytest.mark.net
+def test_a_television_finds_the_box_and_the_box_says_how_far_it_came(lab: Lab, tmp_path: Path) -> None:
+    host, screen = lab.host("box", "10.77.0.1"), lab.host("tv", "10.77.0.2")
+    with running(screen, "listen", "10.77.0.2") as listener:
+        listener.until(named("listening"))
+        box = Box(tmp_path / "data", host)
+        del box.settings["SEEDKEEP_LAN__DLNA"]  # on by itself, and the owner's to switch
+        box.start()
+        alive = headers(listener.until(lambda e: "ssdp:alive" in e.get("text", ""))["text"])
+        assert alive["LOCATION"] == "http://10.77.0.1:7333/dlna/description.xml"
+        found = [headers(e["text"]) for e in ask(screen, MEDIA_SERVER, 1.0)]
+        assert [f["LOCATION"] for f in found] == [alive["LOCATION"]]
+        ident = found[0]["USN"].partition("::")[0]
+        assert f"<UDN>{ident}</UDN>" in read(screen, alive["LOCATION"])
+        said = box.ask("GET", "/api/v1/lan")
+        assert [f for f in said["findings"] if f["severity"] == "trouble"] == []
+        assert {"answers", "listens"} <= {f["code"] for f in said["findings"]}
+        (seen,) = said["screens"]
+        assert (seen["address"], seen["guess"], seen["farthest"]) == (
+            *("10.77.0.2", "Samsung television", "described"),
+        )
+        assert {d["act"]: d["count"] for d in seen["deeds"]} == {"searched": 1, "described": 1}
+        box.ask("PATCH", "/api/v1/settings", {"lan.dlna": False})
+        listener.until(lambda e: "ssdp:byebye" in e.get("text", ""))
+        assert ask(screen, MEDIA_SERVER, 0.5) == []
+        box.ask("PATCH", "/api/v1/settings", {"lan.dlna": True})
+        listener.until(lambda e: "ssdp:alive" in e.get("text", ""))
+        box.stop()
+        gone = headers(listener.until(lambda e: "ssdp:byebye" in e.get("text", ""))["text"])
+        assert ident in gone["USN"]
+
+
+@pytest.mark.net
+@pytest.mark.trial
+def test_check_lan_says_it_on_the_command_line_with_a_service_and_without(lab: Lab, tmp_path: Path) -> None:
+    host = lab.host("box", "10.77.0.1")
+    box = Box(tmp_path / "data", host, lan__dlna="true").start()
+
+    def check(*options: str) -> tuple[int, str]:
+        command = (sys.executable, "-m", "appliance", "check", "lan", *options, "--data", box.data)
+        process = host.run(*command, stdout=PIPE, env=box.settings)
+        said, _ = process.communicate(timeout=60)
+        return process.returncode, str(said)
+
+    code, said = check()
+    assert code == 0
+    assert "ok   eth0: Searches come in and are answered, with the address 10.77.0.1." in said
+    assert "No screen has asked yet." in said
+    box.stop()
+    code, said = check("--json")
+    assert code == 1
+    assert json.loads(said)["findings"][0]["code"] == "not_running"
