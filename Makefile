@@ -103,6 +103,8 @@ $(BIN)/python:
 PROGRAMS := ffmpeg:ffmpeg ffprobe:ffmpeg chromium:chromium ip:iproute2 tc:iproute2 aria2c:aria2 nginx:nginx-light \
 	unshare:util-linux fc-list:fontconfig \
 	avahi-daemon:avahi-daemon avahi-browse:avahi-utils dbus-daemon:dbus
+# Foreign programs that only the trial meets.
+trial: PROGRAMS += gssdp-discover:gupnp-tools gupnp-av-cp:gupnp-tools xvfb-run:xvfb
 
 # Never up to date: it looks each time, which is quick, and installs through apt only what is missing and only as root.
 .make/tools: FORCE
