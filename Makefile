@@ -104,7 +104,7 @@ PROGRAMS := ffmpeg:ffmpeg ffprobe:ffmpeg chromium:chromium ip:iproute2 tc:iprout
 	unshare:util-linux fc-list:fontconfig \
 	avahi-daemon:avahi-daemon avahi-browse:avahi-utils dbus-daemon:dbus
 # Foreign programs that only the trial meets.
-trial: PROGRAMS += gssdp-discover:gupnp-tools gupnp-av-cp:gupnp-tools xvfb-run:xvfb
+trial: PROGRAMS += gssdp-discover:gupnp-tools gupnp-av-cp:gupnp-tools xvfb-run:xvfb nft:nftables
 
 # Never up to date: it looks each time, which is quick, and installs through apt only what is missing and only as root.
 .make/tools: FORCE

@@ -121,15 +121,16 @@ def listen(address: str) -> None:
             say(event="packet", source=source, text=data.decode())
 
 
-def ask(address: str, target: str, delay: str, seconds: str, to: str = GROUP) -> None:
-    """Search once and say what comes back within so many seconds."""
+def ask(address: str, target: str, delay: str, seconds: str, most: str) -> None:
+    """Search once and say what comes back within so many seconds, or as many answers as are waited for."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
         asking.bind((address, 0))
         asking.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 4)
         asking.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(address))
-        asking.sendto(search(target, int(delay), "Test/1 UPnP/1.1 Screen/2"), (to, PORT))
-        begun = time.monotonic()
-        while (left := begun + float(seconds) - time.monotonic()) > 0:
+        asking.sendto(search(target, int(delay), "Test/1 UPnP/1.1 Screen/2"), (GROUP, PORT))
+        begun, answers = time.monotonic(), 0
+        while answers < int(most) and (left := begun + float(seconds) - time.monotonic()) > 0:
+            answers += 1
             asking.settimeout(left)
             try:
                 data, (source, _) = asking.recvfrom(9000)

@@ -1,5 +1,6 @@
 """The doctor: what it makes of what it sees, what it sees of a machine, and its own search in network namespaces."""
 
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from appliance.lan.interfaces import Household, Interface
 from appliance.lan.ssdp import Standing
 from appliance.lan.ssdp_look import Echo
 from tests.lan.test_ssdp import named, running
-from tests.world.lab import Host, Lab
+from tests.world.lab import Host, Lab, not_run
 from web.views import lan as views
 
 
@@ -211,6 +212,30 @@ class TestOnAir:
                 found = {f[0]: f[1:] for f in examining.until(named("examined"))["found"]}
                 assert found["not_opened"][2]["why"] == "Address already in use"
                 assert found["port_shared"][2]["program"].startswith("python")
+
+    @pytest.mark.trial
+    def test_a_firewall_that_drops_searches_is_seen_and_so_is_the_hole_that_mends_it(self, lab: Lab) -> None:
+        if shutil.which("nft") is None:
+            not_run("nft is not installed (nftables)")
+        box = lab.host("box", "10.77.0.1")
+        for rule in (
+            "add table inet wall",
+            "add chain inet wall input { type filter hook input priority 0; policy drop; }",
+            "add rule inet wall input iif lo accept",
+        ):
+            box.check("nft", rule)
+        with running(box, "examine") as examining:
+            examining.until(named("started"))
+            examining.line()
+            found = {f[0]: f[1:] for f in examining.until(named("examined"))["found"]}
+            assert found["no_echo"][:2] == ["trouble", "eth0"]
+            assert found["firewall_drops"][0] == "hint"
+            box.check("nft", "add rule inet wall input udp dport 1900 accept")
+            box.check("nft", "add rule inet wall input tcp dport 7333 accept")
+            examining.line()
+            found = {f[0]: f[1:] for f in examining.until(named("examined"))["found"]}
+            assert found["answers"][:2] == ["ok", "eth0"]
+            assert found["firewall_drops"][0] == "ok"
 
     def test_screens_that_answer_are_found_by_the_name_they_give_themselves(self, lab: Lab) -> None:
         box, near = lab.host("box", "10.77.0.1"), lab.host("tv", "10.77.0.2")

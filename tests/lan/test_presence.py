@@ -32,7 +32,7 @@ def test_a_television_finds_the_box_and_the_box_says_how_far_it_came(lab: Lab, t
         box.start()
         alive = headers(listener.until(lambda e: "ssdp:alive" in e.get("text", ""))["text"])
         assert alive["LOCATION"] == "http://10.77.0.1:7333/dlna/description.xml"
-        found = [headers(e["text"]) for e in ask(screen, MEDIA_SERVER, 1.0)]
+        found = [headers(e["text"]) for e in ask(screen, MEDIA_SERVER, 5.0, 1)]
         assert [f["LOCATION"] for f in found] == [alive["LOCATION"]]
         ident = found[0]["USN"].partition("::")[0]
         assert f"<UDN>{ident}</UDN>" in read(screen, alive["LOCATION"])
@@ -61,7 +61,7 @@ def test_check_lan_says_it_on_the_command_line_with_a_service_and_without(lab: L
     box = Box(tmp_path / "data", host, lan__dlna="true").start()
 
     def check(*options: str) -> tuple[int, str]:
-        command = (sys.executable, "-m", "appliance", "check", "lan", *options, "--data", box.data)
+        command = (sys.executable, "-m", "appliance", "check", "lan", *options, "--data", str(box.data))
         process = host.run(*command, stdout=PIPE, env=box.settings)
         said, _ = process.communicate(timeout=60)
         return process.returncode, str(said)

@@ -1,6 +1,7 @@
 """What a request tells of a screen, and that only screens of this network are remembered."""
 
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -38,7 +39,8 @@ async def test_screens_of_this_network_are_remembered_and_strangers_are_not(tmp_
             pass
         for near in (True, False):
             house.lan = frozenset({"10.0.0.9"}) if near else frozenset()
-            transport = httpx.ASGITransport(house.web, client=("10.0.0.9", 5))
+            web: Any = house.web
+            transport = httpx.ASGITransport(web, client=("10.0.0.9", 5))
             async with httpx.AsyncClient(transport=transport, base_url="http://192.168.7.7:7333") as screen:
                 await screen.get("/media/aaaaaaaaaaaaaaaa/720p.mp4", headers={"user-agent": "TV/1"})
         assert house.presence.saws == [("10.0.0.9", Act.FETCHED, "TV/1")]
