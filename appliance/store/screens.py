@@ -185,9 +185,9 @@ def order(session: Session, wanted: Choice, sorts: tuple[Sort, ...]) -> tuple[Vi
     rest = sorts if by_name is None else sorts[1:]
     by = [_ordered(sort) for sort in rest] or [col(VideoRow.published_at).desc()]
     if by_name is None:
-        return tuple(VideoId(video) for video in session.exec(ids.order_by(*by, col(VideoRow.id))))
+        return tuple(VideoId(v) for (v,) in session.connection().execute(ids.order_by(*by, col(VideoRow.id))))
     titled = select(VideoRow.id, VideoRow.title_folded).where(*_conditions(wanted)).order_by(*by, col(VideoRow.id))
-    rows = [(alphabetical(title), video) for video, title in session.exec(titled)]
+    rows = [(alphabetical(title), video) for video, title in session.connection().execute(titled)]
     rows.sort(key=itemgetter(0), reverse=by_name.descending)
     return tuple(VideoId(video) for _, video in rows)
 
@@ -196,7 +196,12 @@ def alphabetical(folded: str) -> str:
     """Return a folded title as people look for it: letters without their marks, numbers by their value."""
     if not folded.isascii():
         folded = "".join(c for c in unicodedata.normalize("NFKD", folded) if not unicodedata.combining(c))
-    return _NUMBER.sub(lambda found: found[0].zfill(9), folded.lstrip(_BEFORE_LETTERS))
+    folded = folded.lstrip(_BEFORE_LETTERS)
+    return _NUMBER.sub(_filled, folded) if _NUMBER.search(folded) is not None else folded
+
+
+def _filled(number: re.Match[str]) -> str:
+    return number[0].zfill(9)
 
 
 def videos(session: Session, ids: tuple[VideoId, ...]) -> tuple[ScreenVideo, ...]:

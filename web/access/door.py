@@ -159,7 +159,7 @@ class Door:
         )
 
     async def _login(self, asked: _Asked) -> Login | None:
-        if asked.shown is not None or asked.area is Area.OPEN:
+        if asked.shown is not None or asked.area in (Area.OPEN, Area.DLNA):
             return None
         cookie = _cookie(asked.headers)
         return await self._gate.login_of(cookie) if cookie else None

@@ -18,6 +18,8 @@ T = TypeVar("T")
 _MOST_LISTS, _MOST_IDS = 24, 400_000
 _MATTERS = frozenset({"listing", "detail", "pin_state", "wish", "channel", "rule", "plan"})
 """Kinds of change that a screen can see. Not ``video``: an origin's counters move with every view."""
+_OF_RULES = frozenset({"rule", "plan"})
+"""Those that change no folder but the rules': a plan is made every few minutes."""
 _EPOCH = 1_767_225_600
 """2026 began; seconds since 1970."""
 
@@ -54,8 +56,12 @@ class Listings:
         kinds = frozenset(kind for kind, _ in touched) & _MATTERS
         if kinds:
             self._turn += 1
-            self._lists.clear()
-            self._folders.clear()
+            if kinds <= _OF_RULES:
+                self._lists = OrderedDict((key, ids) for key, ids in self._lists.items() if key[0].rule is None)
+                self._folders.pop("rules", None)
+            else:
+                self._lists.clear()
+                self._folders.clear()
             self.stir(*_folders(kinds))
 
     async def ids(self, choice: Choice, sorts: tuple[Sort, ...]) -> tuple[VideoId, ...]:
@@ -90,6 +96,6 @@ class Listings:
 
 def _folders(kinds: frozenset[str]) -> tuple[str, ...]:
     """Return the folders that change when things of these kinds do."""
-    if kinds <= {"rule", "plan"}:
+    if kinds <= _OF_RULES:
         return ("rules",)
     return ("0", "new", "channels", "rules", "all")

@@ -1,0 +1,76 @@
+"""Listings are read once for all their pages, and again once something changed that a screen can see."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from appliance.clock import RealClock
+from appliance.domain.pin import Wish
+from appliance.domain.plan import Plan
+from appliance.domain.units import ByteCount, RuleId
+from appliance.serve.dlna.listings import Listings
+from appliance.store import decisions, screens, videos
+from appliance.store.engine import Store
+from appliance.store.screens import Choice, Field, Sort
+from tests.dlna.box import NOW, a_box
+
+
+class _Counting:
+    """A store that counts what is read."""
+
+    def __init__(self, store: Store) -> None:
+        self._store, self.reads = store, Counter[str]()
+        self.listen = store.listen
+
+    async def read(self, fn: Callable[..., Any], *args: Any) -> Any:
+        self.reads[fn.__name__] += 1
+        return await self._store.read(fn, *args)
+
+
+async def test_a_listing_is_read_once_for_all_its_pages(tmp_path: Path) -> None:
+    async with a_box(tmp_path) as box:
+        counting = _Counting(box.house.store)
+        told = asyncio.Event()
+        listings = Listings(counting, RealClock(), told.set)  # type: ignore[arg-type]
+        by_name, recent = (Sort(Field.TITLE),), Choice(rule=RuleId("recent"))
+        for _ in range(20):
+            assert len(await listings.ids(Choice(), by_name)) == 6
+            assert len(await listings.ids(recent, ())) == 2
+            assert len(await listings.channels()) == 1
+        assert counting.reads == {"order": 2, "channels": 1}
+        before = listings.update_id
+        await box.house.store.promise(videos.wish, box.ids[0], Wish.NEVER)
+        await told.wait()
+        assert len(await listings.ids(Choice(), by_name)) == 5
+        assert counting.reads["order"] == 3
+        assert listings.update_id > before
+        assert f"all,{listings.update_id}" in listings.containers()
+        await listings.ids(recent, ())
+        told.clear()
+        empty = Plan((), (), ByteCount(0), ByteCount(0), ByteCount(0))
+        await box.house.store.write(decisions.put_plan, empty, NOW)
+        await told.wait()
+        assert await listings.ids(recent, ()) == ()
+        assert len(await listings.ids(Choice(), by_name)) == 5
+        assert counting.reads["order"] == 5, "a new plan has only the rules' folders read again"
+        listings.close()
+
+
+def test_titles_are_in_the_order_in_which_people_look_for_them() -> None:
+    wanted = [
+        "9 Leben",
+        "10 Dinge",
+        "“Anna”",
+        "Äpfel",
+        "apfel 2",
+        "Épices",
+        "étude",
+        "film 9",
+        "Film 10",
+        "Zoo",
+        "日本",
+    ]
+    ordered = sorted((screens.fold(title) for title in reversed(wanted)), key=screens.alphabetical)
+    assert ordered == [screens.fold(title) for title in wanted]
