@@ -142,7 +142,7 @@ class House:
         self.surveyor = Surveyor(
             store, self._examiner(), self.clock, SurveyOptions(settings.plan.challenge_daily_bytes)
         )
-        self.headroom = Headroom(self.space, store, self.clock, self._made_room)
+        self.headroom = Headroom(self.space, store, self.clock, self._made_room, self.keeper.wake)
         self.tender = self._tender(schedule)
         self.yielding = Yielding(self.clock, self._sending, self._way_out, yielding_options(settings))
         self.sharer = Sharer(

@@ -9,6 +9,7 @@ from appliance.domain.units import ByteCount
 from appliance.lan.interfaces import Choice, Household
 from appliance.library.space import Floor
 from appliance.outbound.fetch import OutboundOptions
+from appliance.pin.cache import CacheOptions
 from appliance.pin.keeper import KeeperOptions
 from appliance.plan.examiner import ExaminerOptions
 from appliance.plan.planner import PlannerOptions
@@ -64,7 +65,13 @@ def outbound_options(settings: Settings) -> OutboundOptions:
 
 def keeper_options(settings: Settings) -> KeeperOptions:
     most = settings.follow.origin_daily_bytes
-    return KeeperOptions(settings.pin.at_once, float(settings.pin.patience), None if most is None else ByteCount(most))
+    size = settings.pin.cache_bytes
+    return KeeperOptions(
+        settings.pin.at_once,
+        float(settings.pin.patience),
+        None if most is None else ByteCount(most),
+        CacheOptions(None if size is None else ByteCount(size), keep=settings.pin.watched == "keep"),
+    )
 
 
 def yielding_options(settings: Settings) -> YieldingOptions:

@@ -137,6 +137,16 @@ class Pin(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     patience: Annotated[
         int, Meta(ge=5, le=86_400, description="Seconds without a byte after which a video makes room for the next.")
     ] = 120
+    watched: Annotated[
+        Literal["keep", "drop"], Meta(description="What becomes of a video that was only watched, once nobody does.")
+    ] = "keep"
+    cache_bytes: Annotated[
+        Transfer | None,
+        Meta(
+            description="Bytes for videos that were only watched, which go first; none: 10 GiB, at most 5 % of what "
+            "the library may use; 0: nothing stays."
+        ),
+    ] = None
     web_videos: Annotated[bool, Meta(description="Also pin plain MP4 files where HLS is there.")] = False
 
 

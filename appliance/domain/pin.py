@@ -31,6 +31,16 @@ class Wish(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Cached:
+    """A video held without promise, because somebody watched it: ``size`` bytes on the disk. ``barred``: by a person."""
+
+    video: VideoId
+    size: ByteCount
+    watched_at: datetime
+    barred: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Pin:
     """A pin as the store holds it. ``done`` counts verified bytes of ``size``; ``next_try`` only while it backs off."""
 

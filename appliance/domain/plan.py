@@ -176,12 +176,16 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """The library's disk in bytes: ``used`` by the library, ``free`` on it, ``floor`` never to be used."""
+    """The library's disk in bytes: ``used`` by pins, ``free`` on it, ``floor`` never to be used.
+
+    ``cached`` bytes are held only because somebody watched them: they go as soon as a pin needs their room.
+    """
 
     total: ByteCount
     free: ByteCount
     floor: ByteCount
     used: ByteCount
+    cached: ByteCount = ByteCount(0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -255,11 +255,11 @@ def strays(library: Library) -> Iterator[Path]:
             yield from _strays_in(folder)
 
 
-def used(library: Library, manifest: Manifest) -> ByteCount:
-    """Return the bytes that a video's listed files take on the disk (blocks, so holes don't count)."""
+def used(library: Library, manifest: Manifest, names: Collection[str] | None = None) -> ByteCount:
+    """Return the bytes that a video's listed files, or ``names``, take on the disk (blocks: holes don't count)."""
     try:
         with library.open_folder(Origin(manifest.origin), manifest.video) as folder:
-            found = [regular(folder, name) for name in listed_names(manifest)]
+            found = [regular(folder, name) for name in (listed_names(manifest) if names is None else names)]
     except FileNotFoundError:
         return ByteCount(0)
     return ByteCount(sum(s.st_blocks * 512 for s in found if s is not None))

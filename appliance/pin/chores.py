@@ -9,8 +9,9 @@ from appliance.domain.pin import PinState
 from appliance.domain.units import ByteCount, VideoId
 from appliance.pin.opened import Opened
 from appliance.pin.opener import Parts
-from appliance.store import copies, pins
+from appliance.store import cached, copies, pins
 from appliance.store.copies import Counted
+from appliance.store.engine import Session
 from appliance.swarm.port import TorrentPhase
 
 PROGRESS = 3.0
@@ -78,7 +79,7 @@ class Chores:
         now = {video: holding.done for video, holding in self._opened.holdings.items()}
         moved = {v: n for v, n in now.items() if self._noted.get(v) != n}
         if moved:
-            await self._parts.store.write(pins.note_done, moved)
+            await self._parts.store.write(_note_done, moved)
         self._noted = now
 
     async def count_copies(self) -> None:
@@ -102,6 +103,11 @@ class Chores:
         for start in range(0, len(found), _AT_ONCE):
             some = dict(found[start : start + _AT_ONCE])
             await self._parts.store.write(copies.note_counted, some, self._clock.now())
+
+
+def _note_done(session: Session, done: dict[VideoId, ByteCount]) -> None:
+    pins.note_done(session, done)
+    cached.note_size(session, done)
 
 
 def _fewest(one: int | None, other: int | None) -> int | None:

@@ -26,10 +26,18 @@ _OURS = 32
 
 
 class Headroom:
-    """Run ``keep_watching`` as one task. ``wake`` is called when what waits for room may fit now."""
+    """Run ``keep_watching`` as one task. ``wake`` is called when what waits for room may fit now, ``short`` while there
+    is less free space than should be: what is held without a promise then goes."""
 
-    def __init__(self, space: Space, store: Store, clock: Clock, wake: Callable[[], None]) -> None:
-        self._space, self._store, self._clock, self._wake = space, store, clock, wake
+    def __init__(
+        self,
+        space: Space,
+        store: Store,
+        clock: Clock,
+        wake: Callable[[], None],
+        short: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._space, self._store, self._clock, self._wake, self._short = space, store, clock, wake, short
         self._least: ByteCount | None = None
         self._waiting, self._stale = 0, True
         self.trouble: str | None = None
@@ -58,6 +66,8 @@ class Headroom:
         if self._stale:
             self._stale = False
             self._waiting = await self._store.read(pins.waiting_for_room)
+        if disk.free < disk.floor:
+            self._short()
         self.trouble = lack(disk, self._waiting)
         room = ByteCount(max(0, disk.free - disk.floor))
         if self._least is None or room < self._least:

@@ -94,6 +94,12 @@ class Holding:
         return ByteCount(self._torrents.done + self._ranges.done)
 
     @property
+    def whole_names(self) -> frozenset[str]:
+        """The renditions of which every byte is here and verified."""
+        opened = self._gathered.manifest.renditions
+        return frozenset(r.name for r in opened if self._torrents.has_whole(r) or self._ranges.has_whole(r))
+
+    @property
     def received(self) -> ByteCount:
         """Bytes that its torrents were sent since they were added, usable or not."""
         return self._torrents.received
@@ -130,9 +136,8 @@ class Holding:
 
     async def _say_what_is_not_whole(self) -> None:
         """What was said to be whole and is not, once verified, is no longer served from the disk."""
-        opened = self._gathered.manifest.renditions
-        there = {r.name for r in opened if self._torrents.has_whole(r) or self._ranges.has_whole(r)}
-        lost = frozenset(r.name for r in self.manifest.renditions if r.whole and r.name in self.renditions) - there
+        said = frozenset(r.name for r in self.manifest.renditions if r.whole and r.name in self.renditions)
+        lost = said - self.whole_names
         if lost:
             self.manifest = not_whole(self.manifest, lost)
             await to_its_end(asyncio.to_thread(files.save, self._library, self.manifest))

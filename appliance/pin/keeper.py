@@ -15,6 +15,7 @@ from appliance.domain.units import ByteCount, InfoHash, RenditionName, VideoId
 from appliance.errors import LibraryMissing
 from appliance.host.mounts import MountWatch
 from appliance.library.space import Space
+from appliance.pin.cache import Cache, CacheOptions
 from appliance.pin.chores import Chores
 from appliance.pin.holding import Holding
 from appliance.pin.lookout import Lookout
@@ -26,7 +27,7 @@ from appliance.pin.releaser import Releaser
 from appliance.pin.turns import Turns
 from appliance.pin.waits import Waits
 from appliance.pin.warden import Warden
-from appliance.store import decisions, pins
+from appliance.store import cached, decisions, pins
 from appliance.store.engine import Touched
 from appliance.store.leases import Leases
 from appliance.swarm.port import Fault, SwarmEvent
@@ -39,11 +40,12 @@ _SEEDED_TOGETHER = 8
 @dataclass(frozen=True, slots=True)
 class KeeperOptions:
     """``at_once``: videos fetched together; ``patience``: seconds that one of which nothing comes keeps its turn;
-    ``origin_daily_bytes``: media that may be taken from one origin on a UTC day."""
+    ``origin_daily_bytes``: media that may be taken from one origin on a UTC day; ``cache``: what was only watched."""
 
     at_once: int = 3
     patience: float = 120.0
     origin_daily_bytes: ByteCount | None = None
+    cache: CacheOptions = CacheOptions()
 
 
 class Keeper:
@@ -63,12 +65,14 @@ class Keeper:
         self.parts, self._space, self.leases = parts, space, leases
         self._clock, self._options = clock, options
         self.opened = Opened(parts.swarm, space)
+        self.cache = self.opened.spare = Cache(parts, self.opened, leases, clock, options.cache)
         self._turns = Turns(self.wake)
         self._chores = Chores(parts, self.opened, clock, self._turns.guarded)
         adorn = self._chores.unadorned.put
         self.releaser = Releaser(parts, self.opened, leases, clock)
         self.pinner = Pinner(parts, self.opened, leases, self.releaser, clock, chance, adorn)
         self.warden = Warden(parts, self.opened, self.pinner, self.releaser, adorn)
+        self.quota = quota
         self._waits = Waits(parts, self.opened, self._turns, clock, quota, options.origin_daily_bytes)
         self._lookout = Lookout(parts, self.opened, self._turns, leases, clock, options.patience)
         self._wake = asyncio.Event()
@@ -97,7 +101,7 @@ class Keeper:
         self.wake()
 
     def reconfigure(self, options: KeeperOptions) -> None:
-        self._options, self._lookout.patience = options, options.patience
+        self._options, self._lookout.patience, self.cache.options = options, options.patience, options.cache
         self._waits.allow(options.origin_daily_bytes)
         self.wake()
 
@@ -108,7 +112,8 @@ class Keeper:
     async def disk(self) -> Disk:
         """Return the library's disk as it is now. Raises LibraryMissing, DiskError."""
         await asyncio.to_thread(self.parts.library.require)
-        return await self._space.disk(await self.parts.store.read(pins.held_bytes))
+        disk = await self._space.disk(await self.parts.store.read(pins.held_bytes))
+        return replace(disk, cached=await self.parts.store.read(cached.held_bytes))
 
     async def scrub(self) -> int:
         """Have everything that is pinned hashed again, one video after the other; return how many will be."""
@@ -159,6 +164,7 @@ class Keeper:
             await self._restore()
             self.restored.set()
         await self._reconcile()
+        await self._turns.guarded("what was only watched", self.cache.trim())
 
     async def _pause(self) -> None:
         now = self._clock.now()
@@ -277,19 +283,19 @@ class Keeper:
             if row.state is PinState.PINNED:
                 self._turns.begin(row.video, one(row), wake=False)
         ours = frozenset(wanted.union(p.video for p in rows))
-        await self._turns.guarded("what was only watched", self.releaser.drop_leftovers(ours))
+        await self._turns.guarded("what was only watched", self.cache.restore(ours))
 
     def _close_unwatched(
         self, held: dict[VideoId, Pin], wanted: tuple[Decision, ...], at_work: frozenset[VideoId]
     ) -> None:
-        """Close what nobody watches and nobody fetches; without a promise it is deleted."""
+        """Close what nobody watches and nobody fetches; without a promise it is cached, or deleted."""
         coming = {d.video for d in wanted if d.verdict is Verdict.PIN}
         for video in list(self.holdings):
             pin = held.get(video)
             if video in at_work or video in self._turns.taken or self.leases.held(video):
                 continue
             if pin is None and video not in coming:
-                self._turns.begin(video, self.releaser.forsake(video))
+                self._turns.begin(video, self.cache.put_by(video))
             elif pin is not None and pin.state in (PinState.PINNED, PinState.WAITING, PinState.FAILED):
                 self._turns.begin(video, self.releaser.put_away(video, keep_torrents=pin.state is PinState.PINNED))
 

@@ -51,7 +51,7 @@ class Lookout:
             return
         try:
             await asyncio.to_thread(self._parts.library.require)
-            await self._opened.space.require(ByteCount(1))
+            await self._opened.require_any(ByteCount(sum(h.size - h.done for h in going)))
         except (NoSpace, LibraryMissing) as error:
             for holding in going:
                 if holding.video in self._turns.fetching:

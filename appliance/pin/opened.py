@@ -5,6 +5,7 @@ Whoever opens, fetches, changes or deletes something of a video holds its ``door
 
 import asyncio
 from collections.abc import Callable
+from typing import Protocol
 from weakref import WeakValueDictionary
 
 from appliance.domain.units import ByteCount, InfoHash, RenditionName, VideoId
@@ -16,8 +17,22 @@ IsAnothers = Callable[[InfoHash, VideoId], bool]
 """Whether a torrent in the swarm is another video's than this: it stands over that one's files."""
 
 
+class Spare(Protocol):
+    """What is on the disk without a promise, and goes where room is needed."""
+
+    async def size(self, but: VideoId | None) -> ByteCount:
+        """Return the bytes that can go at once, those of ``but`` left out."""
+        ...
+
+    async def give(self, size: ByteCount, but: VideoId | None) -> None:
+        """Let so many bytes go, or all there are, those of ``but`` left out."""
+        ...
+
+
 class Opened:
-    """See the module. Call it from the loop."""
+    """See the module. Call it from the loop. ``spare`` gives room; it is set once there is one."""
+
+    spare: Spare | None = None
 
     def __init__(self, swarm: Swarm, space: Space) -> None:
         self._swarm, self.space = swarm, space
@@ -120,14 +135,32 @@ class Opened:
     # Room
 
     async def room(self, but: VideoId | None = None) -> ByteCount:
-        """Return the bytes above the floor that nobody (save ``but``) is about to fill. Raises DiskError."""
+        """Return the bytes that may be filled and nobody (save ``but``) is about to: above the floor, or to be had.
+
+        Raises DiskError.
+        """
+        spare = 0 if self.spare is None else await self.spare.size(but)
+        return ByteCount(await self._free(but) + spare)
+
+    async def _free(self, but: VideoId | None) -> ByteCount:
         reserved = sum(max(0, h.size - h.done) for v, h in self.holdings.items() if v != but and h.started)
         return ByteCount(max(0, await self.space.room() - reserved))
 
     async def require_room(self, video: VideoId, size: ByteCount) -> None:
-        """Raise NoSpace unless ``size`` more bytes of a video fit beside what is being fetched."""
-        if size > await self.room(video):
+        """Raise NoSpace unless ``size`` more bytes of a video fit beside what is being fetched.
+
+        What is held without a promise goes for it.
+        """
+        if self.spare is not None and (short := size - await self._free(video)) > 0:
+            await self.spare.give(ByteCount(short), video)
+        if size > await self._free(video):
             await self.space.require(ByteCount(await self.space.room() + 1))
+
+    async def require_any(self, wanted: ByteCount) -> None:
+        """Raise NoSpace, LibraryMissing at the floor, once what is held without a promise has gone for ``wanted``."""
+        if self.spare is not None and await self.space.room() < 1:
+            await self.spare.give(wanted, None)
+        await self.space.require(ByteCount(1))
 
     async def go_on(self, holding: Holding) -> None:
         """Have an open video fetched, or fetched again where that had stopped. Raises NoSpace, DiskError."""

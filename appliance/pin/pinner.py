@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
+import msgspec
+
 from appliance.clock import Clock
 from appliance.domain.catalogue import VideoRecord
 from appliance.domain.pin import Pin, PinState
@@ -26,7 +28,7 @@ from appliance.pin.reconcile import set_back, whole_now
 from appliance.pin.releaser import Releaser
 from appliance.pin.scrub import rotten
 from appliance.pin.stored import comes_without_origin
-from appliance.store import pins
+from appliance.store import cached, pins
 from appliance.store.leases import Leases
 
 STALE = timedelta(minutes=30)
@@ -60,16 +62,37 @@ class Pinner:
         self._clock, self._chance, self._adorn = clock, chance, adorn
 
     async def promise(self, video: VideoId, renditions: tuple[RenditionName, ...], size: int, now: Pin | None) -> None:
-        """Write a pin as queued, with other renditions where there is one already."""
+        """Write a pin as queued, with other renditions where there is one already.
+
+        What is here of it because somebody watched it is here already.
+        """
+        done = await self._cached_bytes(video, renditions) if now is None else now.done
         fresh = Pin(
             video=video,
             state=PinState.QUEUED,
             renditions=renditions,
             size=ByteCount(size),
-            done=ByteCount(0) if now is None else now.done,
+            done=ByteCount(min(size, done)),
             since=self._clock.now() if now is None else now.since,
         )
         await self._put(fresh)
+
+    async def _cached_bytes(self, video: VideoId, renditions: tuple[RenditionName, ...]) -> ByteCount:
+        if await self._parts.store.read(cached.one, video) is None:
+            return ByteCount(0)
+        record = await record_of(self._parts, video)
+        try:
+            return await asyncio.to_thread(self._on_disk, record.summary.origin, video, frozenset(renditions))
+        except (BadAnswer, DiskError):
+            return ByteCount(0)
+
+    def _on_disk(self, origin: Origin, video: VideoId, names: frozenset[str]) -> ByteCount:
+        manifest = files.load(self._parts.library, origin, video)
+        if manifest is None:
+            return ByteCount(0)
+        of_these = tuple(r for r in manifest.renditions if r.name in names)
+        media = {f.name for r in of_these for f in r.files}
+        return files.used(self._parts.library, manifest, media)
 
     async def fetch(self, pin: Pin, allowance: Allowance) -> None:
         """Make a pin whole, or write down why it is not. Raises Resting."""
@@ -127,6 +150,7 @@ class Pinner:
             if held is None or (not held.whole and await asyncio.to_thread(rotten, self._parts, manifest, held) > 0):
                 return False
         manifest = whole(manifest, frozenset(str(n) for n in pin.renditions))
+        manifest = msgspec.structs.replace(manifest, promised=True)  # it may have been held for who watched it
         seeding = await seed(self._parts, pin, record, manifest)
         self._opened.own(pin.video, seeding.torrents)
         if seeding.lost:

@@ -13,13 +13,14 @@ from appliance.domain.pin import PinState
 from appliance.domain.shelf import NotPlayable, Playable, Reader
 from appliance.domain.units import ByteCount, Origin, RenditionName, VideoId
 from appliance.domain.video import Rendition, Upstream
-from appliance.errors import LibraryMissing, NoSpace, NotFound, SeedkeepError
+from appliance.errors import LibraryMissing, NoSpace, NotFound, QuotaUsed, SeedkeepError
 from appliance.library import files
 from appliance.library.manifest import Manifest, media_names, to_playable
 from appliance.pin.holding import Holding
 from appliance.pin.keeper import Keeper
 from appliance.pin.merge import served
 from appliance.pin.opener import open_holding, record_of
+from appliance.pin.rationed import QuotaReader
 from appliance.store import decisions, pins
 from policies.renditions import chosen
 
@@ -51,7 +52,7 @@ class HouseShelf:
         self._disk: OrderedDict[VideoId, _OnDisk] = OrderedDict()
         self._changes = 0
         self._opening: dict[VideoId, asyncio.Task[Holding]] = {}
-        self._opened = keeper.opened
+        self._opened, self._cache, self._quota = keeper.opened, keeper.cache, keeper.quota
         self._opened.on_change(self._forget)
 
     def _forget(self, video: VideoId) -> None:
@@ -92,15 +93,30 @@ class HouseShelf:
             await self._go_on(holding)
             found = await holding.file(name)
             if found is not None:
-                return found
+                return self._within_quota(found)
         on_disk = await self._on_disk(video)
         if on_disk is not None and (path := on_disk.path(name)) is not None:
             return path
         if holding is None and (on_disk is None or name in media_names(on_disk.manifest)):
             found = await (await self._open(video)).file(name)
             if found is not None:
-                return found
+                return self._within_quota(found)
         raise NotPlayable("no_such_file", "This video has no file of that name.")
+
+    def _refusal(self) -> NotPlayable | None:
+        """Return what is said to a viewer while nothing may come from the internet."""
+        quota = self._quota()
+        if quota is None or quota.again is None:
+            return None
+        return NotPlayable(
+            QuotaUsed.code,
+            f"This video is not here, and cannot come now. {quota.why}",
+            "It plays then, or when the owner gives more on the bandwidth page. What is kept here plays meanwhile.",
+            503,
+        )
+
+    def _within_quota(self, found: Path | Reader) -> Path | Reader:
+        return found if isinstance(found, Path) or self._quota() is None else QuotaReader(found, self._refusal)
 
     async def _go_on(self, holding: Holding) -> None:
         try:
@@ -168,6 +184,8 @@ class HouseShelf:
             if (holding := self._opened.holdings.get(video)) is not None:
                 return holding
             await asyncio.to_thread(self._parts.library.require)
+            if (refusal := self._refusal()) is not None:
+                raise refusal
             await self._opened.give_way(video)
             record = await record_of(self._parts, video)
             if not record.renditions and record.upstream is not Upstream.LIVE:
@@ -183,6 +201,8 @@ class HouseShelf:
             await self._opened.require_room(video, ByteCount(sum(r.size for r in wanted)))
             pin = await self._parts.store.read(pins.one, video)
             promised, owner = pin is not None, self._opened.owner
+            if not promised:
+                await self._cache.begin(video)
             holding = await open_holding(self._parts, record, wanted, promised=promised, urgent=True, owner=owner)
             self._opened.take(holding)
             await holding.start()

@@ -71,40 +71,8 @@ class Releaser:
             await asyncio.to_thread(release.release, self._parts.library, manifest, surplus)
         await asyncio.to_thread(release.prune, self._parts.library, rest)
 
-    async def forsake(self, video: VideoId) -> None:
-        """Close a video that was open only because someone watched it, and delete what came of it."""
-        async with self._opened.door(video):
-            holding = self._opened.holdings.get(video)
-            pinned = await self._parts.store.read(pins.one, video)
-            if holding is None or pinned is not None or self._leases.held(video):
-                return
-            await self._opened.close(video, keep_torrents=False)
-            await self._opened.drop_torrents(video)
-            await asyncio.to_thread(release.release, self._parts.library, holding.manifest)
-            self._opened.tell(video)
-
     async def put_away(self, video: VideoId, *, keep_torrents: bool) -> None:
         """Close a pinned video that nobody watches any more and nobody fetches."""
         async with self._opened.door(video):
             if not self._leases.held(video):
                 await self._opened.close(video, keep_torrents=keep_torrents)
-
-    async def drop_leftovers(self, ours: frozenset[VideoId]) -> None:
-        """Delete what an earlier run held only because someone watched it; ``ours`` are those that stay."""
-        for manifest in await asyncio.to_thread(self._unpromised, ours):
-            await self._drop(manifest)
-        for video, folder in await asyncio.to_thread(lambda: list(files.empty_folders(self._parts.library))):
-            async with self._opened.door(video):
-                await asyncio.to_thread(release.remove_empty, self._parts.library, folder)
-
-    def _unpromised(self, ours: frozenset[VideoId]) -> list[Manifest]:
-        found = files.load_all(self._parts.library)
-        return [m for m in found if isinstance(m, Manifest) and not m.promised and m.video not in ours]
-
-    async def _drop(self, manifest: Manifest) -> None:
-        video = manifest.video
-        async with self._opened.door(video):
-            pinned = await self._parts.store.read(pins.one, video)
-            if pinned is None and video not in self._opened.holdings:
-                await asyncio.to_thread(release.release, self._parts.library, manifest)
-                self._opened.tell(video)

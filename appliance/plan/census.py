@@ -3,12 +3,13 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from statistics import median
 
 from appliance.clock import Clock
 from appliance.domain.plan import Candidate, Disk, World
-from appliance.domain.units import ChannelId, VideoId
+from appliance.domain.units import ByteCount, ChannelId, VideoId
 from appliance.store import census
 from appliance.store.engine import Store
 from appliance.store.leases import Leases
@@ -35,9 +36,10 @@ def bitrates(videos: tuple[Candidate, ...]) -> Mapping[ChannelId, Mapping[int, i
 async def take(
     store: Store, leases: Leases, disk: Disk, clock: Clock, *, web_videos: bool, protect_after: timedelta
 ) -> World:
-    """Return all that a policy may look at, frozen now."""
+    """Return all that a policy may look at, frozen now. What is cached counts as free: it goes where a pin comes."""
     leased: frozenset[VideoId] = frozenset(lease.video for lease in leases.every())
 
     videos = await store.read(census.candidates, clock.now() - HISTORY, leased, web_videos, clock.now())
     rates = await asyncio.to_thread(bitrates, videos)
+    disk = replace(disk, free=ByteCount(disk.free + disk.cached))
     return World(videos=videos, disk=disk, bitrates=rates, protect_after=protect_after)

@@ -11,6 +11,7 @@ from appliance.domain.channel import Trouble
 from appliance.domain.pin import Pin, PinState
 from appliance.domain.units import ByteCount, Origin, RenditionName, VideoId
 from appliance.errors import NoSpace
+from appliance.store import cached
 from appliance.store.columns import pack, unpack
 from appliance.store.engine import touched
 from appliance.store.tables import PinRow, VideoRow
@@ -58,6 +59,7 @@ def put(session: Session, pin: Pin) -> None:
     row = session.get(PinRow, pin.video)
     if row is None:
         row = PinRow(video=pin.video, state="", renditions="", size=0, since=pin.since)
+        cached.drop(session, pin.video)
     moved = row.state != pin.state.value
     row.state, row.renditions = pin.state.value, pack(pin.renditions)
     row.size, row.done, row.since, row.pinned_at = pin.size, pin.done, pin.since, pin.pinned_at

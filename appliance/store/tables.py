@@ -182,6 +182,15 @@ class PinRow(SQLModel, table=True):
     next_try: datetime | None = Field(default=None, sa_type=UtcTime)
 
 
+class CachedRow(SQLModel, table=True):
+    """A video held without promise, because somebody watched it; ``size`` bytes on the disk."""
+
+    __tablename__ = "cached"
+    video: str = Field(primary_key=True, foreign_key="videos.id")
+    size: int = 0
+    watched_at: datetime = Field(sa_type=UtcTime)
+
+
 class LedgerRow(SQLModel, table=True):
     __tablename__ = "ledger"
     day: date = Field(primary_key=True)

@@ -12,6 +12,7 @@ from typing import Any
 from appliance.domain.channel import Trouble
 from appliance.domain.pin import Pin, PinState
 from appliance.domain.plan import Decision, Plan, Reason, ReasonCode, Verdict
+from appliance.domain.traffic import Quota
 from appliance.domain.units import ByteCount, InfoHash, Origin, RenditionName, VideoId, video_id
 from appliance.domain.video import Extras, Upstream, VideoDetail
 from appliance.follow.details import Details
@@ -92,7 +93,10 @@ class Box:
             sources=Asking(Details(fetcher, store, self.clock, lambda: 0.5)),
             spend=self._spend,
         )
-        self.keeper = Keeper(self.parts, self.space, self.leases, self.clock, KeeperOptions(3), lambda: 0.5)
+        self.quota: Quota | None = None
+        self.keeper = Keeper(
+            self.parts, self.space, self.leases, self.clock, KeeperOptions(3), lambda: 0.5, lambda: self.quota
+        )
         self.shelf = HouseShelf(self.keeper)
         self._decided: dict[VideoId, Decision] = {}
 

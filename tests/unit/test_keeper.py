@@ -336,29 +336,6 @@ async def test_what_was_watched_becomes_a_pin_without_fetching_again(tmp_path: P
         assert manifest.promised
 
 
-async def test_what_nobody_watches_any_more_is_closed_and_deleted(tmp_path: Path, origin: Origin) -> None:
-    film = origin.add_video(make())
-    async with a_box(tmp_path, origin) as box:
-        video = await box.know(film)
-        box.leases.renew(video, "sofa")
-        await box.shelf.playable(video)
-        assert video in box.keeper.holdings
-        await box.turns(lambda: video not in box.keeper.holdings and not box.lies_at(video).exists())
-        assert not box.swarm.statuses()
-
-
-async def test_what_was_only_watched_is_deleted_after_a_restart(tmp_path: Path, origin: Origin) -> None:
-    film = origin.add_video(make())
-    async with a_box(tmp_path, origin) as box:
-        video = await box.know(film)
-        box.leases.renew(video, "sofa")
-        await box.shelf.playable(video)
-        assert box.lies_at(video).exists()
-    async with a_box(tmp_path, origin) as box:
-        await box.keeper.restored.wait()
-        assert not box.lies_at(video).exists()
-
-
 async def test_without_room_a_viewer_is_told_so(tmp_path: Path, origin: Origin) -> None:
     film = origin.add_video(make())
     async with a_box(tmp_path, origin, floor=EVERYTHING) as box:
