@@ -40,8 +40,10 @@ def _chosen(facts: Facts) -> str:
         case RuleKind.MOST_VIEWED:
             return f"{place}: {counted(whole(facts, 'views'), 'view', 'views')} so far."
         case RuleKind.TRENDING:
-            rate = plain(float(facts.get("value", 0)))
-            return f"{place}: about {counted(rate, 'view', 'views')} a day now."
+            rate = counted(plain(float(facts.get("value", 0))), "view", "views")
+            if facts.get("views") == 0:
+                return f"{place}: nobody has watched it yet, but about {rate} a day are to be expected."
+            return f"{place}: about {rate} a day now."
         case RuleKind.EVERYTHING:
             return f"{rule_of(facts)} keeps every video that it looks at."
         case RuleKind.RARE_FIRST:

@@ -2,10 +2,9 @@
 
 An empirical Bayes prior (Efron and Morris, JASA 70, 1975; Gelman et al., Bayesian Data Analysis, ch. 5). Of each of the
 newest videos the count nearest to one day of age says what its rate was at first: views / E(age), where E is the days
-that its age comes to if views fall by the power law that ``worth.trend`` documents, weighed by min(age, 1 / age²). What
+that its age comes to if views fall by the power law that ``worth.trend`` documents, weighed by min(age, 1 / √age). What
 such videos have in common is the mean of the square roots, squared: one that went round the world says little about the
-next. Each channel's own mean is drawn to that of all by as much as one video seen at one day weighs. Nothing of it
-depends on what is held. This module learns it.
+next. Each channel's own mean is drawn to that of all. Nothing of it depends on what is held. This module learns it.
 """
 
 import math
@@ -23,8 +22,11 @@ LEARNT_FROM = 2000
 """Of how many videos at most, the newest, is learnt: it is they that have counts of their first days."""
 LEAST_AGE = 1 / 24
 """A count of a younger video, in days, says nothing yet."""
-DRAWN = 1.0
-"""How much the mean of all counts beside a channel's own: one video seen at one day counts 1."""
+DRAWN = 0.3
+"""How much the mean of all counts beside a channel's own: one video seen at one day counts 1, one of a year 0.05.
+
+What videos of one channel get differs less than what channels get, so a few of its own say more than all others.
+"""
 
 _DAY = 86_400.0
 
@@ -97,4 +99,4 @@ def _nearest(video: Candidate, now: datetime) -> tuple[float, int, float]:
 
 
 def _weighed(views: int, age: float) -> tuple[float, int, float]:
-    return (0.0 if age < LEAST_AGE else min(age, age**-2), views, age)
+    return (0.0 if age < LEAST_AGE else min(age, age**-0.5), views, age)

@@ -197,6 +197,19 @@ def rising() -> Scene:
     return Scene("What is watched now goes before what was watched once.", ReasonCode.CHOSEN, world(*videos), (rule,))
 
 
+def premiere() -> Scene:
+    videos = [
+        candidate("last-week", days=7, views=2_000, history=_history(0, 800, 1_300, 1_600, 1_750, 1_880, 2_000)),
+        candidate("the-week-before", days=14, views=2_600, history=_history(2_450, 2_500, 2_550, 2_600)),
+        candidate("tonight", days=0, views=0),
+        candidate("also-tonight", days=0, views=0, channels=frozenset({FILMS})),
+        candidate("a-film", days=3, views=4, channels=frozenset({FILMS})),
+    ]
+    rule = _rule("Trending", RuleKind.TRENDING, budget=ByteCount(200 * MB))
+    story = "Nobody has seen two new videos yet: what new ones of their channels usually get is expected of them."
+    return Scene(story, ReasonCode.CHOSEN, world(*videos), (rule,))
+
+
 def shared() -> Scene:
     videos = [
         candidate("both", days=1, views=900, channels=frozenset({NEWS, FILMS})),
@@ -408,6 +421,7 @@ SCENES: tuple[Callable[[], Scene], ...] = (
     heights,
     unknown_sizes,
     rising,
+    premiere,
     shared,
     near_tie,
     picky,

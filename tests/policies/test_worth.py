@@ -116,6 +116,12 @@ def test_a_channel_without_counts_of_its_own_is_expected_to_do_as_others_do() ->
     assert newcomers([candidate("a", days=0, views=50)], NOW).rate(frozenset({NEWS})) == 0
 
 
+def test_a_channel_that_publishes_once_a_month_is_known_by_what_its_old_videos_have() -> None:
+    monthly = [candidate(f"m{n}", days=30 * n + 20, views=6, channels=frozenset({FILMS})) for n in range(10)]
+    known = newcomers([*_channel("loud", *[900] * 30), *monthly], NOW)
+    assert known.rate(frozenset({FILMS})) < 0.1 * known.rate(frozenset({ChannelId("loud")}))
+
+
 def test_one_video_that_went_round_the_world_says_little_of_the_next() -> None:
     usual = newcomers(_channel("a", *[100] * 9), NOW).rate(frozenset({ChannelId("a")}))
     viral = newcomers(_channel("a", *[100] * 8, 100_000), NOW).rate(frozenset({ChannelId("a")}))
