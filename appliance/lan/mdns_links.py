@@ -11,7 +11,8 @@ import struct
 from collections.abc import Iterator
 
 from appliance.lan.interfaces import Household, Interface, is_household
-from appliance.lan.mdns_records import MOST, PORT, Record, addresses_of
+from appliance.lan.mdns_packets import MOST, PORT, Record
+from appliance.lan.mdns_records import addresses_of
 
 log = logging.getLogger(__name__)
 

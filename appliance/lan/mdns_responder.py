@@ -1,6 +1,6 @@
-"""Our own multicast DNS responder: this module claims the names, answers for them, defends them and gives them back.
+"""Our own multicast DNS responder: this module claims the names, defends them and gives them back.
 
-RFC 6762: probing (8.1), both at once (8.2), announcing (8.3, 8.4), conflicts (9), answers (6), goodbye (10.1).
+RFC 6762: probing (8.1), both at once (8.2), announcing (8.3, 8.4), conflicts (9), goodbye (10.1).
 """
 
 import asyncio
@@ -12,26 +12,9 @@ from enum import Enum, auto
 
 from appliance.lan.interfaces import Household
 from appliance.lan.mdns_links import Link, Place, places
-from appliance.lan.mdns_records import (
-    AAAA,
-    PORT,
-    PTR,
-    A,
-    Announced,
-    Announcement,
-    Heard,
-    Record,
-    addresses_of,
-    answers_to,
-    goodbye,
-    legacy_response,
-    loses,
-    names_for,
-    probe,
-    read,
-    records_for,
-    response,
-)
+from appliance.lan.mdns_packets import AAAA, A, Heard, Record, goodbye, probe, read
+from appliance.lan.mdns_records import Announced, Announcement, addresses_of, loses, names_for, records_for
+from appliance.lan.mdns_speaker import Speaker
 from appliance.lan.watch import HouseholdWatch
 
 log = logging.getLogger(__name__)
@@ -45,14 +28,8 @@ _CONFLICTS, _WITHIN, _SLOW = 15, 10.0, 5.0
 """So many conflicts within so many seconds: wait so long before each further attempt (8.1)."""
 _LATE, _LATE_WITHIN = 3, 60.0
 """A name that was contested so often in so many seconds, though nobody answers for it, is not worth the fight."""
-_AGAIN = 1.0
-"""Seconds between an announcement and its repetition, and between two answers with the same record (8.3, 6)."""
-_DEFEND = 0.25
-"""The same for answers to probes (6)."""
 _RETRY = 30.0
 """Seconds until an interface that could not be used is tried again."""
-_PENDING, _UNICASTS = 32, 20
-"""Answers that wait for their time at most; unicast answers a second at most."""
 
 
 class Outcome(Enum):
@@ -82,13 +59,16 @@ class Responder:
         self._links: dict[tuple[int, int], Link] = {}
         self._stirred = asyncio.Event()
         self._outcome: asyncio.Future[Outcome] | None = None
-        self._later: set[asyncio.TimerHandle] = set()
+        self._speaker = Speaker(chance, lambda source: network.household.is_lan(source))
         self._conflicts: deque[float] = deque(maxlen=_CONFLICTS)
         self._contested: deque[float] = deque(maxlen=_LATE)
         self._former: frozenset[tuple[str, int, bytes]] = frozenset()
-        self._unicasts: deque[float] = deque(maxlen=_UNICASTS)
         self._renames = False
-        self.trouble = ""
+        self._troubles: dict[tuple[int, int], str] = {}
+
+    @property
+    def trouble(self) -> str:
+        return next(iter(self._troubles.values()), "")
 
     async def run(self) -> None:
         """Keep the box announced until cancelled; says goodbye then."""
@@ -109,6 +89,7 @@ class Responder:
     def _follow(self, home: Household) -> None:
         """Open what came, close what went, and say which addresses changed."""
         wanted = {(interface.index, version): (interface, version) for interface, version in places(home)}
+        self._troubles.clear()
         for key in self._links.keys() - wanted.keys():
             self._close(self._links.pop(key))
         if not self._links and self._attempt > 1:
@@ -123,11 +104,10 @@ class Responder:
         try:
             link = Link(*place)
         except OSError as error:
-            self.trouble = f"{place[0].name}: {error.strerror or error}"
+            self._troubles[key] = f"{place[0].name}: {error.strerror or error}"
             log.warning("The box cannot be announced on %s: %s", place[0].name, error)
-            self._do_later(_RETRY, self._stirred.set)
+            self._speaker.later(_RETRY, self._stirred.set)
             return
-        self.trouble = ""
         self._links[key] = link
         link.records = self._records(place)
         asyncio.get_running_loop().add_reader(link.fileno(), self._receive, link)
@@ -150,7 +130,7 @@ class Responder:
         self._former = frozenset(r.identity for r in gone)
         if link.ready:
             link.send(goodbye(gone))
-            self._announce(link)
+            self._speaker.announce(link)
 
     # --- claiming ----------------------------------------------------------------------------------------------------
 
@@ -163,7 +143,7 @@ class Responder:
                 case Outcome.FREE:
                     for link in self._unready():
                         link.ready = True
-                        self._announce(link)
+                        self._speaker.announce(link)
                     return True
                 case Outcome.MOVED:
                     return False
@@ -182,7 +162,7 @@ class Responder:
                 return found
             for _ in range(_PROBES):
                 for link in self._unready():
-                    link.send(probe(self._names, link.records))
+                    link.send(probe(self._names.unique(), link.records))
                 if (found := await self._within(_APART)) is not None:
                     return found
             return Outcome.FREE
@@ -247,30 +227,8 @@ class Responder:
         host = self._names.host.rstrip(".")
         self._tell(Announced(host, self._names.instance, tuple(dict.fromkeys(map(str, shown)))))
 
-    def _announce(self, link: Link) -> None:
-        """Announce twice (8.3)."""
-        records = link.records
-        self._say(link, records)
-        self._do_later(_AGAIN, lambda: self._say(link, records) if link.ready and link.records == records else None)
-
-    def _say(self, link: Link, answers: Iterable[Record], additional: Iterable[Record] = ()) -> None:
-        now = asyncio.get_running_loop().time()
-        answers, additional = list(answers), list(additional)
-        link.sent.update(dict.fromkeys((r.identity for r in (*answers, *additional)), now))
-        link.send(response(answers, additional))
-
-    def _do_later(self, seconds: float, act: Callable[[], object]) -> None:
-        def run() -> None:
-            self._later.discard(handle)
-            act()
-
-        handle = asyncio.get_running_loop().call_later(seconds, run)
-        self._later.add(handle)
-
     def _leave(self) -> None:
-        for handle in self._later:
-            handle.cancel()
-        self._later.clear()
+        self._speaker.close()
         for link in self._links.values():
             if link.ready:
                 link.send(goodbye(link.records))
@@ -296,7 +254,7 @@ class Responder:
 
     def _asked(self, link: Link, heard: Heard, source: tuple[str, int]) -> None:
         if link.ready:
-            self._answer(link, heard, source)
+            self._speaker.answer(link, heard, source)
         elif heard.probe and self._is_foreign(heard.records) and loses(heard.records, link.records, self._names):
             self._conclude(Outcome.YIELD)
 
@@ -322,16 +280,10 @@ class Responder:
         for record in heard.records:
             if record.identity in own:
                 if not record.ttl and link.ready:
-                    self._rescue(link)
+                    self._speaker.rescue(link)
             elif record.ttl and record.name.lower() in unique and (record.name.lower(), record.type) in kinds:
                 self._conflict()
                 return
-
-    def _rescue(self, link: Link) -> None:
-        """Say again what another machine, or another program of this one, just withdrew though we have it too."""
-        now = asyncio.get_running_loop().time()
-        if now - max(link.sent.values(), default=0.0) >= _AGAIN:
-            self._announce(link)
 
     def _conflict(self) -> None:
         """While probing: the names are another's. Later: ask again, which is what the other one does too (9)."""
@@ -347,34 +299,3 @@ class Responder:
         for link in self._links.values():
             link.ready = False
         self._stirred.set()
-
-    def _answer(self, link: Link, heard: Heard, source: tuple[str, int]) -> None:
-        answers, additional = answers_to(heard, link.records)
-        if not answers:
-            return
-        if source[1] != PORT:
-            self._answer_alone(link, legacy_response(heard, answers, additional), source)
-            return
-        now = asyncio.get_running_loop().time()
-        age = {r.identity: now - link.sent.get(r.identity, float("-inf")) for r in answers}
-        fresh = all(age[r.identity] < r.ttl / 4 for r in answers)  # everybody heard it not long ago (5.4)
-        if fresh and not heard.probe and all(q.unicast for q in heard.questions):
-            self._answer_alone(link, response(answers, additional), source)
-            return
-        due = [r for r in answers if age[r.identity] >= (_DEFEND if heard.probe else _AGAIN)]
-        if not due:
-            return
-        if heard.probe or not (heard.truncated or any(r.type == PTR for r in due)):
-            self._say(link, due, additional)
-        elif len(self._later) < _PENDING:
-            wait = (0.4 if heard.truncated else 0.02) + 0.1 * self._chance()  # others may answer as well (6)
-            link.sent.update(dict.fromkeys((r.identity for r in due), now))
-            self._do_later(wait, lambda: self._say(link, due, additional) if link.ready else None)
-
-    def _answer_alone(self, link: Link, packet: bytes, source: tuple[str, int]) -> None:
-        """Answer by unicast, only to this network, and not without end."""
-        now = asyncio.get_running_loop().time()
-        full = len(self._unicasts) == _UNICASTS and now - self._unicasts[0] < 1
-        if not full and self._network.household.is_lan(source[0]):
-            self._unicasts.append(now)
-            link.send_to(packet, source)

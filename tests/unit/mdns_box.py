@@ -9,18 +9,20 @@ import logging
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from secrets import SystemRandom
 from typing import Any
 
 import uvloop
-from zeroconf import DNSOutgoing, DNSQuestion, ServiceStateChange, Zeroconf
+from zeroconf import ServiceStateChange, Zeroconf
+from zeroconf._dns import DNSQuestion
+from zeroconf._protocol.outgoing import DNSOutgoing
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
 from appliance.lan.interfaces import household
 from appliance.lan.mdns import Announced, Announcement, Mdns
-from appliance.lan.mdns_records import read
+from appliance.lan.mdns_packets import read
 from appliance.lan.watch import HouseholdWatch
 
 
@@ -122,6 +124,7 @@ async def hear(address: str, *asked: str) -> None:
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO)
     mode, *rest = sys.argv[1:]
-    work = {"announce": announce, "browse": browse, "register": register, "hear": hear}[mode]
+    works: dict[str, Callable[..., Coroutine[Any, Any, None]]]
+    works = {"announce": announce, "browse": browse, "register": register, "hear": hear}
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # as the appliance itself
-        runner.run(work(*rest))
+        runner.run(works[mode](*rest))
