@@ -194,7 +194,7 @@ def check(args: argparse.Namespace) -> int:
     if args.what == "lan":
         given = {} if args.data is None else {"data_dir": str(args.data)}
         answer = lan_check.examined(_service(args), book.load(os.environ, _config_file(args), given).settings)
-        _print(args, answer, lan_check.printed(answer))
+        _print(args, answer, lan_check.printed(answer, RealClock().now()))
         return FAILED if lan_check.in_the_way(answer) else DONE
     findings: list[tuple[bool, str]] = []
     page = book.load(os.environ, _config_file(args), {} if args.data is None else {"data_dir": str(args.data)})

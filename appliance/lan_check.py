@@ -3,6 +3,7 @@ where there is none, says what this machine alone can tell; and lays it out in l
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from appliance.client import NotRunning, Service
@@ -12,7 +13,7 @@ from appliance.lan.interfaces import household
 from appliance.options import interface_choice, program_version
 from appliance.printout import plain, table
 from appliance.settings import Settings
-from web.views import lan
+from web.views import lan, words
 
 _MARKS = {"ok": "ok  ", "hint": "hint", "trouble": "FAIL"}
 
@@ -33,7 +34,7 @@ def in_the_way(answer: Mapping[str, Any]) -> bool:
     return any(finding["severity"] == "trouble" for finding in answer["findings"])
 
 
-def printed(answer: Mapping[str, Any]) -> str:
+def printed(answer: Mapping[str, Any], now: datetime) -> str:
     """Return the findings, each with its cure below, and the screens that were seen."""
     lines: list[str] = []
     for finding in answer["findings"]:
@@ -43,17 +44,26 @@ def printed(answer: Mapping[str, Any]) -> str:
     if answer["address"]:
         named = f" or {answer['name']}" if answer["name"] else ""
         lines += ["", f"The dashboard is at {answer['address']}{named}."]
-        lines += ["", _screens(answer["screens"])]
+        lines += ["", _screens(answer["screens"], now)]
     return "\n".join(lines)
 
 
-def _screens(screens: list[Mapping[str, Any]]) -> str:
+def _screens(screens: list[Mapping[str, Any]], now: datetime) -> str:
     if not screens:
         return (
             "No screen has asked yet. Turn on the television and open its media sources: "
             "it shows up here by itself within seconds."
         )
-    rows = [(s["address"], s["guess"] or "?", s["farthest"], s["last"], next(iter(s["agents"]), "")) for s in screens]
+    rows = [
+        (
+            s["address"],
+            s["guess"] or "?",
+            s["farthest"],
+            words.ago(datetime.fromisoformat(s["last"]), now),
+            next(iter(s["agents"]), ""),
+        )
+        for s in screens
+    ]
     return table(("SCREEN", "PERHAPS", "CAME TO", "LAST", "CALLS ITSELF"), rows)
 
 

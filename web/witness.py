@@ -15,7 +15,7 @@ def deed(method: str, path: str) -> Act | None:
     match method:
         case "SUBSCRIBE":
             return Act.SUBSCRIBED
-        case "POST":
+        case "POST" if path.endswith("/ContentDirectory"):
             return Act.BROWSED
         case "GET" if path == "/dlna/description.xml":
             return Act.DESCRIBED

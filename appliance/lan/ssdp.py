@@ -200,8 +200,10 @@ class Ssdp:
 
     def _ready(self, link: Link) -> None:
         self._loop.remove_reader(link.listener.fileno())
-        link.take(_HEAP, self._take)
-        self._loop.call_later(_NAP, self._listen, link)
+        try:
+            link.take(_HEAP, self._take)
+        finally:
+            self._loop.call_later(_NAP, self._listen, link)
 
     def _listen(self, link: Link) -> None:
         if self._links.get(link.place) is link:

@@ -95,9 +95,10 @@ def television(address: str, location: str) -> None:
                 answering.sendto(answer.encode(), source)
 
 
-def hold(address: str) -> None:
-    """Keep the port to ourselves, as a program that shares nothing does."""
+def hold(address: str, shared: str = "") -> None:
+    """Keep the port to ourselves, as a program that shares nothing does; or share it, as minidlna does."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, bool(shared))
         held.bind((address, PORT))
         say(event="held")
         sys.stdin.read()

@@ -214,6 +214,17 @@ class TestOnAir:
                 assert found["port_shared"][2]["program"].startswith("python")
 
     @pytest.mark.trial
+    def test_a_program_that_shares_the_port_is_no_trouble(self, lab: Lab) -> None:
+        box = lab.host("box", "10.77.0.1")
+        with running(box, "hold", "0.0.0.0", "shared") as holding:
+            holding.until(named("held"))
+            with running(box, "examine") as examining:
+                examining.until(named("started"))
+                examining.line()
+                found = {f[0]: f[1:] for f in examining.until(named("examined"))["found"]}
+                assert found["answers"][0] == found["port_shared"][0] == "ok"
+
+    @pytest.mark.trial
     def test_a_firewall_that_drops_searches_is_seen_and_so_is_the_hole_that_mends_it(self, lab: Lab) -> None:
         if shutil.which("nft") is None:
             not_run("nft is not installed (nftables)")

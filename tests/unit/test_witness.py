@@ -16,9 +16,10 @@ from web.witness import deed
     [
         ("GET", "/dlna/description.xml", Act.DESCRIBED),
         ("HEAD", "/dlna/description.xml", None),
-        ("POST", "/dlna/control/cds", Act.BROWSED),
-        ("SUBSCRIBE", "/dlna/event/cds", Act.SUBSCRIBED),
-        ("UNSUBSCRIBE", "/dlna/event/cds", None),
+        ("POST", "/dlna/control/ContentDirectory", Act.BROWSED),
+        ("POST", "/dlna/control/ConnectionManager", None),
+        ("SUBSCRIBE", "/dlna/event/ContentDirectory", Act.SUBSCRIBED),
+        ("UNSUBSCRIBE", "/dlna/event/ContentDirectory", None),
         ("GET", "/dlna/icon-48.png", None),
         ("GET", "/media/abc/720p.mp4", Act.FETCHED),
         ("GET", "/media/abc/master.m3u8", Act.FETCHED),
