@@ -107,7 +107,7 @@ def _hint(deed: Deed | None, now: datetime) -> str:
 
 def _badge(one: Sighting, now: datetime) -> Badge:
     match one.farthest:
-        case Act.FETCHED if now - dict(one.deeds)[Act.FETCHED].last < _NOW:
+        case Act.FETCHED if now - _took(one) < _NOW:
             return Badge("playing", "busy", "play")
         case Act.FETCHED:
             return Badge("played", "good", "check")
@@ -117,6 +117,11 @@ def _badge(one: Sighting, now: datetime) -> Badge:
             return Badge("found us", "good", "check")
         case Act.SEARCHED:
             return Badge("searched", "calm", "search")
+
+
+def _took(one: Sighting) -> datetime:
+    """Return when it last took media: asked for some, or was given some of what it asked for long ago."""
+    return max(dict(one.deeds)[Act.FETCHED].last, *(f.last for f in one.fetched[:1]), one.first)
 
 
 @dataclass(frozen=True, slots=True)
