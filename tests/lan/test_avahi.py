@@ -1,16 +1,23 @@
 """Beside avahi, the responder of most Linux machines: on another host, and on ours, within reach of its bus or not."""
 
+import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from ipaddress import IPv4Interface, IPv6Interface
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from appliance.lan.avahi import NAME, AvahiVoice, BusError, Refused
+from appliance.lan.interfaces import NO_CHOICE, Choice, Household, Interface
+from appliance.lan.mdns_records import Announced, Announcement, Voice
+from appliance.lan.watch import HouseholdWatch
 from tests.lan.avahi_host import Avahi, avahi
 from tests.lan.boxes import named, running
 from tests.lan.test_host_name import announced, said_of
 from tests.world.lab import Lab
-
-pytestmark = pytest.mark.net
 
 TEXT = {"path=/api", "tls=0", "ver=1", "id=one", "api=1"}
 
@@ -38,6 +45,7 @@ def sees_nothing(neighbour: Avahi) -> None:
     assert neighbour.resolve("seedkeep.local", "-4") == ""
 
 
+@pytest.mark.net
 class TestAnotherHost:
     def test_avahi_finds_the_name_and_the_service_until_the_box_says_goodbye(self, lab: Lab, tmp_path: Path) -> None:
         box, other = lab.host("a", "10.77.0.1"), lab.host("b", "10.77.0.2")
@@ -92,6 +100,7 @@ class TestAnotherHost:
                 rival.finds("seedkeep.local", address if ours == "seedkeep.local" else "10.77.0.5", "-4")
 
 
+@pytest.mark.net
 @pytest.mark.trial
 class TestTheSameHost:
     def test_avahi_speaks_for_us_and_has_the_port_for_itself(self, lab: Lab, tmp_path: Path) -> None:
@@ -206,3 +215,133 @@ class TestTheSameHost:
         ):
             assert announced(one, "seedkeep.local")["by"] == "own"
             sees_all(neighbour)
+
+
+class Bus:
+    """An avahi's bus that does as it is told: ``taken`` are the names of others, ``refuses`` the error of all calls."""
+
+    def __init__(self, *taken: str, refuses: str = "") -> None:
+        self.owner, self.taken, self.refuses = ":1.5", taken, refuses
+        self.groups: dict[str, list[tuple[Any, ...]]] = {}
+        self.voice: AvahiVoice | None = None
+        self.made = 0
+
+    async def call(self, path: str, member: str, signature: str = "", *body: Any) -> list[Any]:
+        await asyncio.sleep(0)
+        if self.refuses:
+            raise BusError(self.refuses, "no")
+        name = member.removeprefix(f"{NAME}.")
+        match name:
+            case "Server.EntryGroupNew":
+                self.made += 1
+                self.groups[path := f"/group/{self.made}"] = []
+                return [path]
+            case "EntryGroup.Free":
+                del self.groups[path]
+            case "EntryGroup.Commit":
+                state = 3 if any(name in said for said in self.groups[path] for name in self.taken) else 2
+                self.says(path, state)
+            case _:
+                assert len(body) == len(signature.replace("aay", "y"))
+                self.groups[path].append((name, *body))
+        return []
+
+    def says(self, path: str, state: int) -> None:
+        assert self.voice is not None
+        asyncio.get_running_loop().call_soon(self.voice.heard, path, "StateChanged", [state, ""])
+
+    def goes(self, owner: str = "") -> None:
+        self.owner, self.groups = owner, {}
+        assert self.voice is not None
+        self.voice.turned()
+
+    def said(self) -> list[tuple[Any, ...]]:
+        return sorted(entry for group in self.groups.values() for entry in group)
+
+
+class Speaking:
+    """An AvahiVoice on a bus, and what it told."""
+
+    def __init__(self, bus: Bus) -> None:
+        self.bus, self.told = bus, asyncio.Queue[Announced | None]()
+        self.cards: tuple[Interface, ...] = (
+            Interface("eth0", 2, (IPv4Interface("10.0.0.1/24"), IPv6Interface("fe80::1/64"))),
+        )
+        self.network = HouseholdWatch(NO_CHOICE, lambda choice: Household(self.cards))
+        self.voice = bus.voice = AvahiVoice(
+            Announcement("seedkeep", 7333, "b0c5", "1.2"), self.network, self.told.put_nowait
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["asyncio.Task[None]"]:
+        async with self.network:
+            task = asyncio.create_task(self.voice.run(self.bus))
+            try:
+                yield task
+            finally:
+                task.cancel()
+                await asyncio.wait({task})
+
+    async def tells(self) -> Announced | None:
+        return await asyncio.wait_for(self.told.get(), 5)
+
+
+class TestOverTheBus:
+    async def test_each_address_and_both_services_are_said_and_withdrawn(self) -> None:
+        speaking = Speaking(Bus())
+        async with speaking.running():
+            assert await speaking.tells() == Announced("seedkeep.local", "seedkeep", ("10.0.0.1",), Voice.AVAHI)
+            assert [entry[:7] for entry in speaking.bus.said()] == [
+                ("EntryGroup.AddAddress", 2, -1, 16, "seedkeep.local", "10.0.0.1"),
+                ("EntryGroup.AddService", 2, -1, 0, "seedkeep", "_http._tcp", "local"),
+                ("EntryGroup.AddService", 2, -1, 0, "seedkeep", "_seedkeep._tcp", "local"),
+            ]
+            assert b"id=b0c5" in speaking.bus.said()[2][-1]
+        assert speaking.bus.groups == {}
+        assert await speaking.tells() is None
+
+    async def test_a_name_of_another_leads_to_the_next_and_so_does_one_that_is_lost_later(self) -> None:
+        speaking = Speaking(Bus("seedkeep.local"))
+        async with speaking.running():
+            first = await speaking.tells()
+            assert first is not None
+            assert (first.host, first.instance) == ("seedkeep-2.local", "seedkeep (2)")
+            speaking.bus.says(next(iter(speaking.bus.groups)), 3)
+            second = await speaking.tells()
+            assert second is not None
+            assert second.host == "seedkeep-3.local"
+
+    async def test_only_what_changed_is_said_anew(self) -> None:
+        speaking = Speaking(Bus())
+        async with speaking.running():
+            await speaking.tells()
+            before = dict(speaking.bus.groups)
+            speaking.cards += (Interface("wlan0", 3, (IPv4Interface("10.1.0.1/24"),)),)
+            speaking.network.reconfigure(Choice())
+            told = await speaking.tells()
+            assert told is not None
+            assert told.addresses == ("10.0.0.1", "10.1.0.1")
+            assert before.items() <= speaking.bus.groups.items()
+            assert len(speaking.bus.groups) == len(before) + 2
+
+    async def test_it_ends_when_avahi_goes_and_when_another_one_came_at_once(self) -> None:
+        for owner in ("", ":1.9"):
+            speaking = Speaking(Bus())
+            async with speaking.running() as task:
+                await speaking.tells()
+                speaking.bus.goes(owner)
+                await asyncio.wait_for(task, 5)
+            assert await speaking.tells() is None
+
+    async def test_a_refusal_is_said_so_and_a_stranger_s_signal_is_nothing(self) -> None:
+        refused = Speaking(Bus(refuses=f"{NAME}.NotPermittedError"))
+        async with refused.running() as task:
+            with pytest.raises(Refused, match="NotPermittedError"):
+                await asyncio.wait_for(task, 5)
+        speaking = Speaking(Bus())
+        async with speaking.running():
+            await speaking.tells()
+            speaking.voice.heard("/group/99", "StateChanged", [3, ""])
+            speaking.voice.heard(next(iter(speaking.bus.groups)), "Other", [])
+            await asyncio.sleep(0)
+            assert speaking.told.empty()
