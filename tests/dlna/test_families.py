@@ -11,8 +11,12 @@ from xml.etree import ElementTree
 import pytest
 
 import appliance.serve.dlna
+from appliance.domain.units import ByteCount, Origin, RenditionName, VideoId
+from appliance.domain.video import Rendition, RenditionKind
 from appliance.serve.dlna.families import PLAIN, Families
-from tests.dlna.box import DC, DIDL, UPNP, Box
+from appliance.serve.dlna.films import films
+from appliance.store.screens import ScreenVideo
+from tests.dlna.box import DC, DIDL, NOW, UPNP, Box
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "dlna"
 QUIRKS = Path(appliance.serve.dlna.__file__).parent / "quirks"
@@ -23,6 +27,7 @@ DLNA = "{urn:schemas-dlna-org:metadata-1-0/}"
 SAYS: dict[str, dict[str, str]] = {
     "samsung": {"user-agent": "DLNADOC/1.50 SEC_HHP_[TV] UE65JU7000/1.0 UPnP/1.0"},
     "samsung_player": {"user-agent": "DLNADOC/1.50 SEC_HHP_BD-D5100/1.0"},
+    "allshare": {"user-agent": "DLNADOC/1.50 SEC_HHP_[PC]LPC001/1.0  MS-DeviceCaps/1024"},
     "lg": {"user-agent": "Linux/2.6.31-1.0 UPnP/1.0 DLNADOC/1.50 INTEL_NMPR/2.0 LGE_DLNA_SDK/1.5.0"},
     "sony": {
         "user-agent": "UPnP/1.0 DLNADOC/1.50",
@@ -131,3 +136,21 @@ def test_every_quirk_says_why_and_where_it_was_learned() -> None:
         for quirk in read["quirk"]:
             assert quirk["source"].startswith("https://github.com/")
             assert quirk["why"].endswith(".")
+
+
+def test_what_a_family_can_play_comes_first_and_the_best_of_it_at_the_beginning() -> None:
+    def one(name: str, height: int, fps: int) -> Rendition:
+        address = f"https://tube.example.org/{name}.mp4"
+        return Rendition(RenditionName(name), RenditionKind.HLS, height, 0, fps, True, True, ByteCount(9), address)
+
+    every = (one("2160p60", 2160, 60), one("1080p60", 1080, 60), one("720p", 720, 30), one("360p", 360, 30))
+    video = ScreenVideo(
+        VideoId("a" * 16), Origin("x"), "", 60, NOW, "", None, False, True, every, tuple(r.name for r in every)
+    )
+
+    def first(tallest: int, fastest: int) -> list[str]:
+        return [film.offer.address.removesuffix(".mp4") for film in films(video, tallest, fastest, 4)]
+
+    assert first(1080, 60) == ["1080p60", "720p", "360p", "2160p60"]
+    assert first(1080, 30) == ["720p", "360p", "1080p60", "2160p60"]
+    assert first(4320, 60) == ["2160p60", "1080p60", "720p", "360p"]

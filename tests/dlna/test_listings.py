@@ -14,6 +14,7 @@ from appliance.serve.dlna.listings import Listings
 from appliance.store import decisions, screens, videos
 from appliance.store.engine import Store
 from appliance.store.screens import Choice, Field, Sort
+from appliance.store.videos import fold
 from tests.dlna.box import NOW, a_box
 
 
@@ -72,5 +73,5 @@ def test_titles_are_in_the_order_in_which_people_look_for_them() -> None:
         "Zoo",
         "日本",
     ]
-    ordered = sorted((screens.fold(title) for title in reversed(wanted)), key=screens.alphabetical)
-    assert ordered == [screens.fold(title) for title in wanted]
+    ordered = sorted((fold(title) for title in reversed(wanted)), key=screens.alphabetical)
+    assert ordered == [fold(title) for title in wanted]

@@ -100,7 +100,7 @@ class _Drawing:
 
     def text(self) -> str:
         item, video, asked = self.item, self.item.video, self.asked
-        offered = films(video, self.quirks.tallest, self.quirks.resources)
+        offered = films(video, self.quirks.tallest, self.quirks.fastest, self.quirks.resources)
         sound = bool(offered) and offered[0].offer.content_type.startswith("audio/")
         original = f' refID="{text_of(item.original)}"' if item.original is not None and "@refID" in asked else ""
         out = [

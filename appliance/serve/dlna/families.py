@@ -21,15 +21,16 @@ _REMEMBERED = 256
 class Quirks:
     """How a family is answered. The defaults are for whom we do not know.
 
-    ``tallest``: lines of the largest picture that is offered before larger ones; ``resources``: renditions offered at
-    most; ``art``: the picture of 160 pixels, the origin's own, or both; ``caption_info``: ``sec:CaptionInfoEx``,
-    ``caption_resources``: subtitles as ``res`` too, ``caption_attributes``: as ``pv:`` attributes of ``res``;
-    ``own_order``: whatever order is asked for, ours is given; ``aliases``: ids asked for that mean ones of ours;
-    ``model``, ``suffix`` (of the name) and ``capabilities`` (``sec:ProductCap``) go into the description.
+    ``tallest``, ``fastest``: lines, and pictures a second, of what is offered before what has more; ``resources``:
+    renditions offered at most; ``art``: the picture of 160 pixels, the origin's own, or both; ``caption_info``:
+    ``sec:CaptionInfoEx``, ``caption_resources``: subtitles as ``res`` too, ``caption_attributes``: as ``pv:``
+    attributes of ``res``; ``own_order``: whatever order is asked for, ours is given; ``aliases``: ids asked for that
+    mean ones of ours; ``model``, ``suffix`` (of the name), ``capabilities`` (``sec:ProductCap``): in the description.
     """
 
     family: str = ""
     tallest: int = 1080
+    fastest: int = 60
     resources: int = 3
     art: Literal["small", "large", "both"] = "both"
     caption_info: bool = True

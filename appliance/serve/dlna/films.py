@@ -20,15 +20,25 @@ class Film:
     height: int
 
 
-def films(video: ScreenVideo, tallest: int, most: int) -> tuple[Film, ...]:
-    """Return at most ``most`` films of the renditions that can be had: those within ``tallest`` lines first, from the
-    tallest down, then larger ones."""
+def films(video: ScreenVideo, tallest: int, fastest: int, most: int) -> tuple[Film, ...]:
+    """Return at most ``most`` films of the renditions that can be had.
+
+    Those within ``tallest`` lines and ``fastest`` pictures a second come first, the best of them at the beginning, then
+    the rest, the least demanding at its beginning.
+    """
     every = tuple(sorted(video.renditions, key=_catalogue_order))
     promised = tuple(r for r in every if r.name in video.promised)
     there = promised or chosen(every, WATCH_HEIGHT, web_videos=False) or chosen(every, None, web_videos=False)
     pictures = [r for r in there if r.has_video] or list(there)
-    pictures.sort(key=lambda r: (r.height > tallest, -r.height if r.height <= tallest else r.height, -r.fps))
-    return tuple(_film(r, every, video.duration) for r in pictures[:most])
+    fit = [r for r in pictures if r.height <= tallest and r.fps <= fastest]
+    rest = sorted((r for r in pictures if r not in fit), key=_demands)
+    ordered = [*sorted(fit, key=_demands, reverse=True), *rest]
+    return tuple(_film(r, every, video.duration) for r in ordered[:most])
+
+
+def _demands(r: Rendition) -> tuple[int, int, bool]:
+    """What a rendition demands of a screen; of two alike the one with an index of its own demands less."""
+    return r.height, r.fps, r.kind is not RenditionKind.WEB
 
 
 def _catalogue_order(r: Rendition) -> tuple[bool, int, int, str]:
