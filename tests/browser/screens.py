@@ -69,6 +69,9 @@ def network(amount: Amount, now: datetime, videos: Sequence[VideoId]) -> StillPr
 def _sightings(now: datetime, videos: Sequence[VideoId]) -> tuple[Sighting, ...]:
     clock = ManualClock(now - timedelta(days=3))
     kept = Sightings(clock)
+    for n in range(9):
+        clock.set(now - timedelta(days=2, hours=n))
+        kept.saw(f"192.168.1.{100 + n}", Act.SEARCHED)
     for address, agent, far, took, before in sorted(_SEEN, key=lambda seen: -seen[4]):
         clock.set(now - before)
         for act in _WAY[-1:] if "Mozilla" in agent else _WAY[:far]:

@@ -71,6 +71,18 @@ def test_screens_that_answer_are_named_by_themselves_or_guessed() -> None:
     ]
 
 
+def test_of_many_that_only_searched_the_latest_are_shown_and_the_rest_is_counted() -> None:
+    clock = ManualClock(START)
+    sightings = Sightings(clock)
+    sightings.saw("10.0.0.99", Act.BROWSED)
+    for n in range(10):
+        clock.advance(1)
+        sightings.saw(f"10.0.0.{n}", Act.SEARCHED)
+    shown, more = views.shown(sightings.every())
+    assert [one.address for one in shown] == [*(f"10.0.0.{n}" for n in (9, 8, 7, 6)), "10.0.0.99"]
+    assert more == 6
+
+
 @pytest.mark.parametrize(
     ("address", "named"),
     [

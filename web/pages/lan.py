@@ -4,11 +4,13 @@ from typing import Any
 
 from litestar import Response, get, post
 
+from appliance.domain.screen import Sighting
 from appliance.store import lists
 from web.context import base_address
 from web.pages.show import Asked, block, services, show, visit
 from web.services import Services
 from web.views import lan as views
+from web.views import words
 
 
 @get("/lan", include_in_schema=False)
@@ -32,8 +34,10 @@ async def _view(request: Asked) -> dict[str, Any]:
     house = services(request)
     address = base_address(house, visit(request))
     name = house.presence.local_name
+    seen, more = views.shown(house.presence.sightings())
     return {
-        "screens": await _screens(house),
+        "screens": await _screens(house, seen),
+        "more": words.many(more, "other") if more else "",
         "address": address,
         "name": _named(address, name) if name else "",
         "qr": views.qr(address),
@@ -45,8 +49,7 @@ async def _view(request: Asked) -> dict[str, Any]:
     }
 
 
-async def _screens(house: Services) -> tuple[views.Screen, ...]:
-    seen = house.presence.sightings()
+async def _screens(house: Services, seen: tuple[Sighting, ...]) -> tuple[views.Screen, ...]:
     videos = tuple(dict.fromkeys(f.video for one in seen for f in one.fetched))
     titles = {line.id: line.title for line in await house.store.read(lists.lines, videos)} if videos else {}
     return views.screens(seen, titles, house.clock.now())

@@ -59,6 +59,14 @@ class Screen:
     took: tuple[Took, ...]
 
 
+def shown(sightings: Iterable[Sighting], idle: int = 4) -> tuple[tuple[Sighting, ...], int]:
+    """Return those worth a person's look, and how many are left out: many a phone searches, and never comes nearer."""
+    every = tuple(sightings)
+    searched = [one for one in every if one.farthest is Act.SEARCHED]
+    left = set(searched[idle:])
+    return tuple(one for one in every if one not in left), len(left)
+
+
 def screens(sightings: Iterable[Sighting], titles: Mapping[VideoId, str], now: datetime) -> tuple[Screen, ...]:
     """Return the screens that were seen, in the order given; ``titles`` of videos that are still known."""
     return tuple(_screen(one, titles, now) for one in sightings)
