@@ -31,7 +31,7 @@ _ANY_PROTOCOL, _NO_REVERSE = -1, 16
 _ESTABLISHED, _COLLISION, _FAILURE = 2, 3, 4
 """AvahiEntryGroupState."""
 _COLLIDES = f"{NAME}.CollisionError"
-_PATIENCE = 15.0
+_PATIENCE, _NEWS = 15.0, 1.0
 _CONFLICTS, _WITHIN, _SLOW = 15, 10.0, 5.0
 
 Key = tuple[int, str]
@@ -103,6 +103,7 @@ class AvahiVoice:
                     await self._rename(bus)
                     continue
                 except BusError as error:
+                    await self._news()
                     if bus.owner == owner:
                         raise Refused(str(error)) from error
                     return
@@ -114,6 +115,12 @@ class AvahiVoice:
             if bus.owner == owner:
                 await self._withdraw(bus, list(self._groups))
             self._groups.clear()
+
+    async def _news(self) -> None:
+        """Wait a moment after a call failed: that avahi is gone may be told after that."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_NEWS):
+                await self._stirred.wait()
 
     async def _publish(self, bus: Bus, owner: str) -> None:
         """Make avahi's groups match what is to be said; wait until they stand. Raises Collision, Refused, BusError."""
