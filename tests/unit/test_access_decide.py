@@ -98,7 +98,19 @@ def test_playing_without_a_login_needs_every_condition(gone: str) -> None:
 @given(ALL)
 def test_nearness_alone_opens_nothing_but_what_plays(facts: Facts) -> None:
     if decide(facts) is Ground.NEARNESS:
-        assert facts.area is Area.PLAY
+        assert facts.area in (Area.PLAY, Area.DLNA)
+
+
+@given(ALL)
+def test_the_media_server_answers_nobody_but_the_network_at_home(facts: Facts) -> None:
+    verdict = decide(dataclasses.replace(facts, area=Area.DLNA))
+    if isinstance(verdict, Ground):
+        assert verdict is Ground.NEARNESS
+        assert facts.near
+        assert facts.host_home
+        assert facts.play_without_login
+        assert not facts.forwarded
+        assert not facts.cross_site
 
 
 def test_scopes_include_each_other_in_order() -> None:
@@ -116,6 +128,7 @@ def test_scopes_include_each_other_in_order() -> None:
         ("GET", "/static/app.css", Area.OPEN, Scope.PLAY),
         ("GET", "/media/x/master.m3u8", Area.PLAY, Scope.PLAY),
         ("GET", "/library.m3u", Area.PLAY, Scope.PLAY),
+        ("SUBSCRIBE", "/dlna/event/ContentDirectory", Area.DLNA, Scope.PLAY),
         ("GET", f"{API}/videos", Area.API, Scope.READ),
         ("GET", f"{API}/tokens", Area.API, Scope.ADMIN),
         ("GET", f"{API}/settings/", Area.API, Scope.ADMIN),
