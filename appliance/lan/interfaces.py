@@ -73,14 +73,7 @@ class Household:
 
     def networks(self) -> tuple[Network, ...]:
         """Return the subnets that are the LAN, each once."""
-        found: dict[Network, None] = {}
-        for interface in self.interfaces:
-            for address in interface.addresses:
-                if is_household(address):
-                    found[_LINK_LOCAL_V6 if address.ip.is_link_local and address.version == 6 else address.network] = (
-                        None
-                    )
-        return tuple(found)
+        return _networks(self.interfaces)
 
     def addresses(self) -> tuple[Address, ...]:
         """Return our own addresses that others on the LAN reach us by (link-local ones left out), IPv4 first."""
@@ -103,6 +96,12 @@ class Household:
     def ranges(self) -> tuple[tuple[str, str], ...]:
         """Return (first, last) address of each LAN subnet, for libtorrent's filter of peer classes."""
         return tuple((str(n.network_address), str(n.broadcast_address)) for n in self.networks())
+
+
+@lru_cache(8)  # asked at every request, and the same for days
+def _networks(interfaces: tuple[Interface, ...]) -> tuple[Network, ...]:
+    ours = (a for interface in interfaces for a in interface.addresses if is_household(a))
+    return tuple(dict.fromkeys(_LINK_LOCAL_V6 if a.version == 6 and a.ip.is_link_local else a.network for a in ours))
 
 
 def is_loopback(address: str) -> bool:

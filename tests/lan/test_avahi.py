@@ -229,6 +229,7 @@ class Bus:
     async def call(self, path: str, member: str, signature: str = "", *body: Any) -> list[Any]:
         await asyncio.sleep(0)
         if self.refuses:
+            self.goes(self.owner)  # nothing more is to be waited for
             raise BusError(self.refuses, "no")
         name = member.removeprefix(f"{NAME}.")
         match name:
