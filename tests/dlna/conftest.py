@@ -1,7 +1,7 @@
 """One box for all tests of a module that only look, and one of its own for each that changes something."""
 
 import inspect
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,7 @@ import pytest_asyncio
 
 from appliance.lan.notify import notify
 from tests.dlna.box import Box, a_box
+from tests.world import guards
 
 _HERE = Path(__file__).parent
 
@@ -18,6 +19,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent == _HERE and inspect.iscoroutinefunction(getattr(item, "function", None)):
             item.add_marker(pytest.mark.asyncio(loop_scope="module"), append=False)
+
+
+@pytest.fixture(autouse=True)
+def _watched() -> Iterator[None]:
+    """Watch the loop: nothing may hold it up, and no file be opened on it."""
+    with guards.watching() as guard:
+        yield
+    assert not guard.wrongs, "; ".join(dict.fromkeys(guard.wrongs))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

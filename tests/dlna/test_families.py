@@ -108,7 +108,7 @@ async def test_an_order_that_a_family_cannot_help_asking_for_is_not_given(box: B
     assert newest.titles == (await box.browse("new")).titles
 
 
-async def test_a_request_that_says_nothing_is_answered_as_the_last_one_from_there(box: Box) -> None:
+def test_a_request_that_says_nothing_is_answered_as_the_last_one_from_there() -> None:
     families = Families()
     said = {name.encode(): text.encode() for name, text in SAYS["lg"].items()}
     assert families.of({}, "192.168.7.30") is PLAIN

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from appliance.clock import RealClock
+from appliance.clock import ManualClock, RealClock
 from appliance.domain.pin import Wish
 from appliance.domain.plan import Plan
 from appliance.domain.units import ByteCount, RuleId
@@ -57,6 +57,23 @@ async def test_a_listing_is_read_once_for_all_its_pages(tmp_path: Path) -> None:
         assert len(await listings.ids(Choice(), by_name)) == 5
         assert counting.reads["order"] == 5, "a new plan has only the rules' folders read again"
         listings.close()
+
+
+async def test_subtitles_that_come_after_a_video_is_whole_are_found_in_time(tmp_path: Path) -> None:
+    clock = ManualClock(NOW)
+    async with a_box(tmp_path, clock=clock) as box:
+        (record,) = await asyncio.to_thread(lambda: list(box.library.root.glob("*/*/video.json")))
+        later = record.with_name("later.json")
+        await asyncio.to_thread(record.rename, later)
+
+        async def told() -> bool:
+            return "captions/de.srt" in (await box.browse(f"all${box.ids[0]}", flag="BrowseMetadata")).text
+
+        assert not await told()
+        await asyncio.to_thread(later.rename, record)
+        assert not await told(), "a bare record is remembered for a moment"
+        clock.advance(61)
+        assert await told()
 
 
 def test_titles_are_in_the_order_in_which_people_look_for_them() -> None:

@@ -25,7 +25,7 @@ from appliance.serve.dlna.actions import Actions, Asker
 from appliance.serve.dlna.art import Art
 from appliance.serve.dlna.description import ICON_TYPES, ICONS, Card, description
 from appliance.serve.dlna.events import Notify, Subscription, Subscriptions, Unwelcome
-from appliance.serve.dlna.families import Families
+from appliance.serve.dlna.families import Families, Quirks
 from appliance.serve.dlna.listings import Listings
 from appliance.serve.dlna.request import Gone, Headers, Receive, Request, Scope, Send
 from appliance.serve.dlna.services import BY_SLUG, CONTENT_DIRECTORY, Service, scpd
@@ -61,7 +61,7 @@ class DlnaApp:
     ) -> None:
         self._store, self._name, self._version = store, name, version
         self._ident = ident
-        self._families = Families()
+        self._families: Families | None = None
         self._sides, self._art = Sides(library, store, clock), Art()
         self._listings = Listings(store, clock, self._changed)
         self._tree = Tree(store, leases, self._listings, self._sides, clock)
@@ -124,9 +124,15 @@ class DlnaApp:
                 return (), _nothing
 
     async def _description(self, request: Request) -> None:
-        quirks = self._families.of(request.headers, request.source)
+        quirks = await self._quirks(request)
         card = Card(self._name(), self._ident, self._version, request.base + "/")
         await request.reply(200, description(card, quirks), XML)
+
+    async def _quirks(self, request: Request) -> Quirks:
+        """Return how to answer the family of whoever asks; the first time reads files."""
+        if self._families is None:
+            self._families = await asyncio.to_thread(Families)
+        return self._families.of(request.headers, request.source)
 
     # Control
 
@@ -148,7 +154,7 @@ class DlnaApp:
         call = call_of(body, request.said(b"content-type"), request.said(b"soapaction"))
         if not _same_service(call.service, service.type):
             raise Fault(401, "This service has no such action.")
-        quirks = self._families.of(request.headers, request.source)
+        quirks = await self._quirks(request)
         try:
             values = await self._actions.do(service, call, Asker(request.base, quirks))
         except StoreError as error:
