@@ -1,8 +1,9 @@
 """Hostile media: whatever a file says of itself, a film of it is refused in a sentence or keeps to its size."""
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -13,7 +14,7 @@ from appliance.domain.units import ByteCount, RenditionName
 from appliance.domain.video import RenditionKind
 from appliance.serve.film.boxes import full, made
 from appliance.serve.film.classic import classic_layout
-from appliance.serve.film.fragments import Want, next_moof
+from appliance.serve.film.fragments import Want, next_moof, read_moof
 from appliance.serve.film.indexed import Opening, indexed_layout
 from appliance.serve.film.layout import Blank, Footage, Layout, Text
 from appliance.serve.film.reels import strip_of
@@ -324,3 +325,25 @@ def test_a_layout_finds_every_byte(parts: list[tuple[int, int]], data: st.DataOb
     for outside in (-1, layout.size):
         with pytest.raises(NotPlayable):
             layout.at(outside)
+
+
+def test_fragments_that_look_alike_are_read_at_once_to_the_same_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    rendition, data = original()
+    fast = front(classic(rendition, data))
+    calls: list[int] = []
+    monkeypatch.setattr("appliance.serve.film.classic.mould_of", lambda *_: calls.append(1))
+    assert front(classic(rendition, data)) == fast
+    slow = len(calls)
+    calls.clear()
+    monkeypatch.undo()
+    monkeypatch.setattr("appliance.serve.film.classic.read_moof", _counting(calls))
+    assert front(classic(rendition, data)) == fast
+    assert len(calls) < slow
+
+
+def _counting(calls: list[int]) -> Callable[..., None]:
+    def read(*arguments: Any) -> None:
+        calls.append(1)
+        read_moof(*arguments)
+
+    return read

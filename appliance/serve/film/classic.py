@@ -7,11 +7,13 @@ heads and all, inside one ``mdat``; the tables point past the heads (ISO 14496-1
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from time import monotonic
 
 from appliance.domain.shelf import PlayableFile
-from appliance.serve.film.boxes import LARGEST_SMALL, head_of, made, malformed, padding
+from appliance.serve.film.boxes import LARGEST_SMALL, Box, head_of, made, malformed, padding
 from appliance.serve.film.fragments import Lie, Reel, Want, next_moof, read_moof
 from appliance.serve.film.layout import Blank, Footage, Layout, Stretch, Text
+from appliance.serve.film.mould import Mould, mould_of
 from appliance.serve.film.movie import (
     Edit,
     Movie,
@@ -28,6 +30,14 @@ from appliance.serve.film.tables import Tables
 Read = Callable[[PlayableFile, int, int], bytes]
 """(file, offset, length): exactly these bytes."""
 _FTYP = made(b"ftyp", b"isom\0\0\2\0isomiso2avc1mp41")
+_AHEAD = 64
+"""Segments whose heads a disk is asked for at once, so that it can take them in its own order."""
+_SLOW = 0.002
+"""Seconds that a head takes at least where it is not in memory."""
+_MOULDS = 4
+"""Kinds of fragments that one file alternates between."""
+_LARGE = 256 * 1024
+"""Bytes of a head that is not read at once."""
 _SPARE = 1024
 """Bytes that are read with a head more than the last one had."""
 
@@ -61,31 +71,56 @@ def _gather(
     soon: Callable[[PlayableFile, int], None],
 ) -> None:
     """Read every fragment's head into the tables."""
-    guess = [4096] * len(reels)
-    ahead = 0
+    readers = [_SegmentReader(tracks, read) for tracks in reels]
+    cold, ahead = False, 0
     for index, shot in enumerate(shots):
-        while ahead < min(len(shots), index + 32):
-            soon(shots[ahead].file, shots[ahead].segment.offset)
-            ahead += 1
+        if cold:
+            ahead = max(ahead, index + 1)
+            while ahead < min(len(shots), index + _AHEAD):
+                soon(shots[ahead].file, shots[ahead].segment.offset)
+                ahead += 1
         first, length = shot.segment.offset, shot.segment.length
-        lie = Lie(start + shot.position - first, first, first + length)
-        guess[shot.strip] = _read_segment(shot.file, lie, reels[shot.strip], read, guess[shot.strip])
+        begun = monotonic()
+        readers[shot.strip].take(shot.file, Lie(start + shot.position - first, first, first + length))
+        cold = cold or monotonic() - begun > _SLOW
 
 
-def _read_segment(file: PlayableFile, lie: Lie, reels: dict[int, Reel], read: Read, guess: int) -> int:
-    """Read a segment's fragments; return how many bytes to begin the next one with."""
-    at, base = lie.first, lie.first
-    data = read(file, base, min(guess, lie.end - base))
-    while (found := next_moof(data, base, at, lie.end)) is not None:
-        if isinstance(found, Want):
-            base = found.offset
-            data = read(file, base, min(found.length + _SPARE, lie.end - base))
-            at = base
-            continue
-        read_moof(data, found, base, lie, reels)
-        at = base + found.end
-        guess = max(guess, at - lie.first + _SPARE) if at - lie.first < 64 * 1024 else guess
-    return guess
+class _SegmentReader:
+    """Reads one strip's segments, each as far as its fragments' heads go."""
+
+    def __init__(self, reels: dict[int, Reel], read: Read) -> None:
+        self._reels, self._read = reels, read
+        self._guess = 4096
+        self._moulds: list[Mould] = []
+
+    def take(self, file: PlayableFile, lie: Lie) -> None:
+        data = self._read(file, lie.first, min(self._guess, lie.end - lie.first))
+        lengths = (mould.read(data, lie) for mould in self._moulds)
+        length = next((length for length in lengths if length is not None), None)
+        if length is None:
+            length = self._box_by_box(file, lie, data)
+        self._guess = length + _SPARE if length < _LARGE else self._guess
+
+    def _box_by_box(self, file: PlayableFile, lie: Lie, data: bytes) -> int:
+        """Read it in any case; return how long the head of its first fragment is."""
+        at, base, length = lie.first, lie.first, 0
+        while (found := next_moof(data, base, at, lie.end)) is not None:
+            if isinstance(found, Want):
+                base = at = found.offset
+                data = self._read(file, base, min(found.length + _SPARE, lie.end - base))
+                continue
+            read_moof(data, found, base, lie, self._reels)
+            at = base + found.end
+            if not length:
+                length = at - lie.first
+                self._learn(data, found, base - lie.first)
+        return length
+
+    def _learn(self, data: bytes, moof: Box, missing: int) -> None:
+        """Remember how a fragment looked; ``missing`` bytes of its segment are not in ``data``."""
+        mould = mould_of(data, moof, self._reels) if not missing else None
+        if mould is not None:
+            self._moulds = [mould, *self._moulds[: _MOULDS - 1]]
 
 
 def _moov(movies: Sequence[Movie], reels: Sequence[dict[int, Reel]], *, large: bool) -> bytes:

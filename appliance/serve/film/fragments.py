@@ -4,6 +4,7 @@ Every number in them is hostile: counts are checked against the bytes that carry
 """
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,9 +21,12 @@ _HEAD = 16
 _GLANCE = 4096
 """Bytes asked for where it is not known how long a head is."""
 
-_BASE, _DESCRIPTION, _DURATION, _SIZE, _FLAGS, _MOOF_BASE = 0x1, 0x2, 0x8, 0x10, 0x20, 0x20000
-_OFFSET, _FIRST, _COLUMNS = 0x1, 0x4, 0xF00
-_PAIR = struct.Struct(">II")
+_BASE, _DESCRIPTION, _DURATION, _SIZE, _FLAGS, MOOF_BASE = 0x1, 0x2, 0x8, 0x10, 0x20, 0x20000
+OFFSET, FIRST, COLUMNS = 0x1, 0x4, 0xF00
+TOLD = _DURATION | _SIZE | _FLAGS
+_PAIR, _TIME = struct.Struct(">II"), struct.Struct(">IQ")
+_TOLD_FORMS = tuple(struct.Struct(">" + "I" * n) for n in range(4))
+_UNKNOWN = "a fragment does not say which track it belongs to"
 
 
 @dataclass(slots=True)
@@ -56,7 +60,7 @@ def read_moof(data: Bytes, moof: Box, base: int, lie: Lie, reels: dict[int, Reel
         at = box.end
 
 
-class _Run(NamedTuple):
+class Run(NamedTuple):
     """Samples that lie one after another: from where, how many, and of which size each where ``sizes`` is None."""
 
     position: int
@@ -70,8 +74,8 @@ class _Run(NamedTuple):
         return self.position + (self.samples * self.size if self.sizes is None else total(self.sizes))
 
 
-def _nothing(position: int) -> _Run:
-    return _Run(position, 0, 0, None)
+def _nothing(position: int) -> Run:
+    return Run(position, 0, 0, None)
 
 
 class _Header(NamedTuple):
@@ -82,65 +86,75 @@ class _Header(NamedTuple):
     defaults: Defaults
 
 
-def _read_traf(data: Bytes, traf: Box, moof: int, before: _Run, lie: Lie, reels: dict[int, Reel]) -> _Run:
+def _read_traf(data: Bytes, traf: Box, moof: int, before: Run, lie: Lie, reels: dict[int, Reel]) -> Run:
     """Read one track's part of a fragment; return its last run, which the next track's may follow."""
     at, end, runs = traf.body, traf.end, 0
     header: _Header | None = None
     last = before
     while at < end:
-        box = box_at(data, at, end)
-        kind, at = box.kind, box.end
-        if kind == b"tfhd" and header is None:
-            header = _header(data, box, moof, reels)
-        elif kind in (b"trun", b"tfdt"):
+        # As ``box_at`` does; this is the innermost loop of opening a film, and most boxes are plain.
+        size, kind = HEAD.unpack_from(data, at) if end - at >= 8 else (0, b"")
+        body, stop = at + 8, at + size
+        if size < 8 or stop > end:
+            _, body, stop = box_at(data, at, end)[1:]
+        at = stop
+        if kind == b"trun":
             if header is None:
-                malformed("a fragment does not say which track it belongs to")
-            if kind == b"tfdt":
-                _begin(data, box, header.reel)
-                continue
+                malformed(_UNKNOWN)
             runs += 1
             if runs > MOST_RUNS:
                 malformed("a fragment has too many runs")
-            last = _run(data, box, header, before if runs == 1 else last, before, lie)
+            last = _run(data, body, stop, header, before if runs == 1 else last, before, lie)
+        elif kind == b"tfdt":
+            if header is None:
+                malformed(_UNKNOWN)
+            large = stop - body >= _TIME.size and data[body] == 1
+            begin(header.reel, unpacked(_TIME if large else _PAIR, data, body, stop)[1])
+        elif kind == b"tfhd" and header is None:
+            header = _header(data, body, stop, moof, reels)
     return last
 
 
-def _header(data: Bytes, box: Box, moof: int, reels: dict[int, Reel]) -> _Header:
-    at, end = box.body, box.end
+def _header(data: Bytes, at: int, end: int, moof: int, reels: dict[int, Reel]) -> _Header:
     word, number = unpacked(_PAIR, data, at, end)
     at += 8
     reel = reels.get(number)
     if reel is None:
         malformed("a fragment belongs to no track of it")
-    base = moof if word & _MOOF_BASE else None
+    base = moof if word & MOOF_BASE else None
     if word & _BASE:
         base, at = unpacked(U64, data, at, end)[0], at + 8
     if word & _DESCRIPTION:
         at += 4
-    if not word & (_DURATION | _SIZE | _FLAGS):
-        return _Header(reel, base, reel.defaults)
-    values = list(reel.defaults)
-    for index, flag in enumerate((_DURATION, _SIZE, _FLAGS)):
-        if word & flag:
-            values[index], at = unpacked(U32, data, at, end)[0], at + 4
-    return _Header(reel, base, Defaults(*values))
+    told = word & TOLD
+    return _Header(reel, base, defaults_in(reel.defaults, told, unpacked(_TOLD_FORMS[told.bit_count()], data, at, end)))
 
 
-def _begin(data: Bytes, box: Box, reel: Reel) -> None:
-    """Take a fragment's time (8.8.12)."""
-    large = unpacked(U32, data, box.body, box.end)[0] >> 24 == 1
-    time = unpacked(U64 if large else U32, data, box.body + 4, box.end)[0]
+def defaults_in(defaults: Defaults, told: int, values: Sequence[int]) -> Defaults:
+    """Return a track's defaults with those ``values`` that a fragment tells by its flags, in their order."""
+    match told:
+        case 0:
+            return defaults
+        case 0x38:
+            return Defaults(*values)
+    found = iter(values)
+    duration = next(found) if told & _DURATION else defaults.duration
+    size = next(found) if told & _SIZE else defaults.size
+    return Defaults(duration, size, next(found) if told & _FLAGS else defaults.flags)
+
+
+def begin(reel: Reel, time: int) -> None:
+    """Take a track's time at which a fragment begins (8.8.12)."""
     if reel.start is None:
         reel.start = time
     reel.tables.lasts_until(time - reel.start)
 
 
-def _run(data: Bytes, box: Box, header: _Header, previous: _Run, before: _Run, lie: Lie) -> _Run:
+def _run(data: Bytes, at: int, end: int, header: _Header, previous: Run, before: Run, lie: Lie) -> Run:
     """Add a run (8.8.8). ``previous`` is the one before it, ``before`` the last one of another track."""
-    at, end = box.body, box.end
     word, samples = unpacked(_PAIR, data, at, end)
     at += 8
-    if word & _OFFSET:
+    if word & OFFSET:
         base = before.end if header.base is None else header.base
         position, at = base + unpacked(I32, data, at, end)[0], at + 4
     elif previous is before and header.base is not None:
@@ -148,15 +162,33 @@ def _run(data: Bytes, box: Box, header: _Header, previous: _Run, before: _Run, l
     else:
         position = previous.end
     first: int | None = None
-    if word & _FIRST:
+    if word & FIRST:
         first, at = unpacked(U32, data, at, end)[0], at + 4
-    if not lie.first <= position <= lie.end:
-        malformed("a fragment points outside itself")
-    defaults = header.defaults
     if not samples:
         return _nothing(position)
+    return take(data, at, end, header.reel, header.defaults, word, samples, position, first, lie)
+
+
+def take(
+    data: Bytes,
+    at: int,
+    end: int,
+    reel: Reel,
+    defaults: Defaults,
+    word: int,
+    samples: int,
+    position: int,
+    first: int | None,
+    lie: Lie,
+) -> Run:
+    """Add ``samples`` that lie from ``position`` in the file; their columns are in ``data`` from ``at``.
+
+    ``word`` is the run's version and flags, ``first`` the flags of the first sample where it has its own. Raises
+    NotPlayable.
+    """
+    if not lie.first <= position <= lie.end:
+        malformed("a fragment points outside itself")
     columns = _columns(data, at, end, samples, word)
-    reel = header.reel
     if reel.start is None:
         reel.start = 0
     tables = reel.tables
@@ -165,13 +197,13 @@ def _run(data: Bytes, box: Box, header: _Header, previous: _Run, before: _Run, l
     tables.add_sizes(samples, defaults.size, columns[1])
     tables.add_shifts(samples, columns[3], signed=bool(word >> 24))
     tables.add_syncs(samples, defaults.flags, first, columns[2])
-    return _Run(position, samples, defaults.size, columns[1])
+    return Run(position, samples, defaults.size, columns[1])
 
 
 def _columns(data: Bytes, at: int, end: int, samples: int, word: int) -> list[bytes | None]:
     """Duration, size, flags and shift of each sample, as far as a run says them."""
     out: list[bytes | None] = [None] * 4
-    wide = (word & _COLUMNS).bit_count()
+    wide = (word & COLUMNS).bit_count()
     if not wide:
         return out
     stop = at + 4 * wide * samples

@@ -19,7 +19,6 @@ _PAIR, _TRIPLE = struct.Struct(">II"), struct.Struct(">III")
 _SYNC_BIT = bytes(0 if value & 1 else 1 for value in range(256))
 _SAME = re.compile(rb"(.{4})\1*", re.DOTALL)
 """A number of a column, and the equal ones that follow it."""
-_SIGN = 0x80
 
 
 class Tables:
@@ -97,7 +96,7 @@ class Tables:
             self._shifts.append(bytes(4 * samples))
             return
         self._shifted = True
-        if max(column[::4]) & _SIGN:
+        if not column[::4].isascii():  # some number's highest bit is set
             if not signed:
                 malformed("a picture is shown later than any film lasts")
             self._signed = True
