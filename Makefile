@@ -105,6 +105,8 @@ PROGRAMS := ffmpeg:ffmpeg ffprobe:ffmpeg chromium:chromium ip:iproute2 tc:iprout
 	avahi-daemon:avahi-daemon avahi-browse:avahi-utils dbus-daemon:dbus
 # Foreign programs that only the trial meets.
 trial: PROGRAMS += gssdp-discover:gupnp-tools gupnp-av-cp:gupnp-tools xvfb-run:xvfb nft:nftables
+trial: PROGRAMS += mpv:mpv $(addprefix vlc:,vlc-bin vlc-plugin-base vlc-plugin-video-output) \
+	$(addprefix gst-play-1.0:gstreamer1.0-,plugins-base-apps plugins-good plugins-bad libav)
 
 # Never up to date: it looks each time, which is quick, and installs through apt only what is missing and only as root.
 .make/tools: FORCE
