@@ -36,6 +36,7 @@ async def test_a_listing_is_read_once_for_all_its_pages(tmp_path: Path) -> None:
         told = asyncio.Event()
         listings = Listings(counting, RealClock(), told.set)  # type: ignore[arg-type]
         by_name, recent = (Sort(Field.TITLE),), Choice(rule=RuleId("recent"))
+        assert set(map(len, await asyncio.gather(*(listings.ids(Choice(), by_name) for _ in range(9))))) == {6}
         for _ in range(20):
             assert len(await listings.ids(Choice(), by_name)) == 6
             assert len(await listings.ids(recent, ())) == 2
@@ -56,7 +57,7 @@ async def test_a_listing_is_read_once_for_all_its_pages(tmp_path: Path) -> None:
         assert await listings.ids(recent, ()) == ()
         assert len(await listings.ids(Choice(), by_name)) == 5
         assert counting.reads["order"] == 5, "a new plan has only the rules' folders read again"
-        listings.close()
+        await listings.close()
 
 
 async def test_subtitles_that_come_after_a_video_is_whole_are_found_in_time(tmp_path: Path) -> None:

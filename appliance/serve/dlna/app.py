@@ -73,8 +73,8 @@ class DlnaApp:
     async def close(self) -> None:
         """Idempotent."""
         self._unlisten()
-        self._listings.close()
         await self._events.close()
+        await self._listings.close()
         await self._art.close()
         await self._sides.close()
 

@@ -3,6 +3,7 @@
 This module also counts the changes, which is what control points know as SystemUpdateID.
 """
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import TypeVar
@@ -16,7 +17,7 @@ from appliance.store.screens import Choice, Folder, Sort
 T = TypeVar("T")
 
 _MOST_LISTS, _MOST_IDS = 24, 400_000
-_MATTERS = frozenset({"listing", "detail", "pin_state", "wish", "channel", "rule", "plan"})
+_MATTERS = frozenset({"listing", "detail", "pin_state", "wish", "channel", "rule", "plan", "cached"})
 """Kinds of change that a screen can see. Not ``video``: an origin's counters move with every view."""
 _OF_RULES = frozenset({"rule", "plan"})
 """Those that change no folder but the rules': a plan is made every few minutes."""
@@ -32,15 +33,23 @@ class Listings:
         self._store, self._clock, self._changed = store, clock, changed
         self._containers: dict[str, int] = {}
         self._lists: OrderedDict[tuple[Choice, tuple[Sort, ...]], tuple[VideoId, ...]] = OrderedDict()
+        self._reading: dict[tuple[Choice, tuple[Sort, ...]], asyncio.Task[tuple[VideoId, ...]]] = {}
         self._folders: dict[str, tuple[Folder, ...]] = {}
         self._turn = 0
         self._update = int(clock.now().timestamp()) - _EPOCH
-        self.close = store.listen(self._heard)
+        self._stop = store.listen(self._heard)
 
     @property
     def update_id(self) -> int:
         """A number that is another after each change, and larger than before a restart too."""
         return self._update % 2**32
+
+    async def close(self) -> None:
+        self._stop()
+        tasks = list(self._reading.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def containers(self) -> str:
         """Return the folders that changed since the start, each with the number of its last change (CDS, 2.5.21)."""
@@ -56,6 +65,7 @@ class Listings:
         kinds = frozenset(kind for kind, _ in touched) & _MATTERS
         if kinds:
             self._turn += 1
+            self._reading.clear()  # who asks from now on wants what is there now
             if kinds <= _OF_RULES:
                 self._lists = OrderedDict((key, ids) for key, ids in self._lists.items() if key[0].rule is None)
                 self._folders.pop("rules", None)
@@ -65,15 +75,22 @@ class Listings:
             self.stir(*_folders(kinds))
 
     async def ids(self, choice: Choice, sorts: tuple[Sort, ...]) -> tuple[VideoId, ...]:
-        """Return all videos of a choice in order."""
+        """Return all videos of a choice in order; all who ask for the same at once share one reading."""
         key = (choice, sorts)
         if key in self._lists:
             self._lists.move_to_end(key)
             return self._lists[key]
+        task = self._reading.get(key)
+        if task is None:
+            task = self._reading[key] = asyncio.create_task(self._read(choice, sorts), name="a listing")
+            task.add_done_callback(lambda done: self._reading.pop(key) if self._reading.get(key) is done else None)
+        return await asyncio.shield(task)
+
+    async def _read(self, choice: Choice, sorts: tuple[Sort, ...]) -> tuple[VideoId, ...]:
         turn = self._turn
         found = await self._store.read(screens.order, choice, sorts)
         if turn == self._turn and choice.among is None:
-            self._lists[key] = found
+            self._lists[choice, sorts] = found
             while len(self._lists) > _MOST_LISTS or sum(map(len, self._lists.values())) > _MOST_IDS:
                 self._lists.popitem(last=False)
         return found
