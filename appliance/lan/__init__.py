@@ -1,1 +1,2 @@
-"""This network: the household's ``interfaces``, a ``watch`` for their changes, and ``mdns`` to be found by."""
+"""This network: ``watch`` follows the household's ``interfaces``; ``mdns`` and ``ssdp`` are what it finds us by; ``hops``
+times the way out of it."""
