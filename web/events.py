@@ -1,8 +1,8 @@
 """Server-sent events: one source for every browser. This module counts once and tells all who listen.
 
 ``rates`` comes once a second while anyone listens; ``changed`` names the kinds and ids that the store touched, at
-most twice a second, and ``standing`` where another limit came in force; a comment goes out where nothing else did, so
-that a dead connection is noticed.
+most twice a second, ``standing`` where another limit came in force, ``playing`` where other screens play; a comment
+goes out where nothing else did, so that a dead connection is noticed.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from appliance.store.engine import Touched
 from web.problems import Problem, Refusal
 from web.services import Services
 from web.views import week
+from web.views.playing import arrives
 
 MOST_LISTENERS = 50
 HEARTBEAT = 15.0
@@ -26,7 +27,20 @@ _QUEUED = 32
 _MOST_IDS = 100
 """With more changed ids of a kind than this, the kind is told with an empty list: any of it."""
 _TOLD = frozenset(
-    {"channel", "listing", "video", "detail", "wish", "pin", "pin_state", "decision", "plan", "rule", "ledger"}
+    {
+        "channel",
+        "listing",
+        "video",
+        "detail",
+        "wish",
+        "pin",
+        "pin_state",
+        "cached",
+        "decision",
+        "plan",
+        "rule",
+        "ledger",
+    }
 )
 
 
@@ -106,7 +120,7 @@ class Events:
         }
 
     async def _tell_rates(self) -> None:
-        standing = self._standing()
+        standing, playing = self._standing(), self._playing()
         while True:
             await self._services.clock.sleep(_RATES_EVERY)
             self._tell(framed("rates", self._rates()))
@@ -114,9 +128,19 @@ class Events:
             if standing != before:  # by the clock, by what was spent, or by somebody's word: no store is touched
                 self._changed["standing"].add("")
                 self._touched.set()
+            was, playing = playing, self._playing()
+            if playing != was:
+                self._changed["playing"].add("")
+                self._touched.set()
 
     def _standing(self) -> object:
         return replace(week.in_force(self._services.spending.ration()), yields="")
+
+    def _playing(self) -> object:
+        """Return who plays what, and what of it is still arriving."""
+        leases = frozenset((lease.video, lease.holder) for lease in self._services.leases.every())
+        coming = frozenset(a.video for a in self._services.spending.activity() if arrives(a)) if leases else frozenset()
+        return leases, coming & {video for video, _ in leases}
 
     async def _tell_changes(self) -> None:
         while True:

@@ -16,7 +16,7 @@ DISK_SECONDS = 2.0
 """How long a look at the disk is good for."""
 
 T = TypeVar("T")
-_MOVES = frozenset({"pin", "pin_state", "video", "channel", "listing", "plan"})
+_MOVES = frozenset({"pin", "pin_state", "cached", "video", "channel", "listing", "plan"})
 
 
 class Glance:

@@ -77,8 +77,10 @@ class Outlook:
         if self.disk is None:
             return None
         change = self.comes.bytes - min(self.goes.bytes, self.disk.used)
-        used, free = max(0, self.disk.used + change), max(0, self.disk.free - change)
-        return replace(self.disk, used=ByteCount(used), free=ByteCount(free))
+        gives = min(self.disk.cached, max(0, change - max(0, self.disk.free - self.disk.floor)))
+        used, free = max(0, self.disk.used + change), max(0, self.disk.free + gives - change)
+        kept = ByteCount(self.disk.cached - gives)
+        return replace(self.disk, used=ByteCount(used), free=ByteCount(free), cached=kept)
 
 
 async def present(house: Services) -> Outlook:

@@ -106,6 +106,13 @@ class Keeping(Protocol):
         """Return the library's disk as it is now. Raises LibraryMissing."""
         ...
 
+    async def let_go(self, video: VideoId) -> None:
+        """Delete what is held of a video only because it was watched.
+
+        Raises SeedkeepError, with the code ``watched_now`` while somebody watches it.
+        """
+        ...
+
     async def scrub(self) -> int:
         """Have everything that is pinned hashed again; return how many videos that is."""
         ...

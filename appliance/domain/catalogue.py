@@ -36,7 +36,10 @@ class VideoRecord:
 
 @dataclass(frozen=True, slots=True)
 class VideoLine:
-    """One video in a list: what it is, what was decided, what we hold of it."""
+    """One video in a list: what it is, what was decided, what we hold of it.
+
+    ``cached``: bytes held only because it was watched, None where it is not so.
+    """
 
     id: VideoId
     title: str
@@ -54,6 +57,7 @@ class VideoLine:
     wish: Wish | None
     trouble: Trouble | None
     copies: int | None
+    cached: ByteCount | None = None
 
 
 class VideoSort(StrEnum):
@@ -67,12 +71,13 @@ class VideoSort(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class VideoFilter:
-    """Which videos a list shows. ``text`` is looked for in titles, case-insensitively."""
+    """Which videos a list shows. ``text`` is looked for in titles, case-insensitively; ``cached``: only such."""
 
     channel: ChannelId | None = None
     verdict: Verdict | None = None
     pin_state: PinState | None = None
     upstream: Upstream | None = None
+    cached: bool = False
     text: str = ""
     sort: VideoSort = VideoSort.NEWEST
     limit: int = 50

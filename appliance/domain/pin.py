@@ -32,11 +32,15 @@ class Wish(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cached:
-    """A video held without promise, because somebody watched it: ``size`` bytes on the disk. ``barred``: by a person."""
+    """A video held without promise, because somebody watched it: ``size`` bytes on the disk.
+
+    ``whole``: it plays from there. ``barred``: by a person, above all rules.
+    """
 
     video: VideoId
     size: ByteCount
     watched_at: datetime
+    whole: bool = False
     barred: bool = False
 
 

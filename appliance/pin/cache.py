@@ -15,7 +15,7 @@ from appliance.domain.units import ByteCount, Origin, VideoId
 from appliance.errors import BadAnswer, NotFound, SeedkeepError
 from appliance.library import files, release
 from appliance.library.manifest import Manifest
-from appliance.pin.merge import whole
+from appliance.pin import merge
 from appliance.pin.opened import Opened
 from appliance.pin.opener import Parts, record_of
 from appliance.store import cached, pins
@@ -91,7 +91,7 @@ class Cache:
         """Make what is whole last, and say so: from now on it plays from the disk."""
         media = [f.name for r in manifest.renditions if r.name in names for f in r.files]
         files.fsync_files(self._parts.library, manifest, media)
-        manifest = whole(manifest, names)
+        manifest = merge.whole(manifest, names)
         files.save(self._parts.library, manifest)
         return manifest
 
@@ -100,7 +100,8 @@ class Cache:
         size = await asyncio.to_thread(files.used, self._parts.library, manifest)
         if size > await self.budget():
             return False
-        return await self._parts.store.promise(cached.put, manifest.video, size, watched_at)
+        whole = any(r.whole for r in manifest.renditions)
+        return await self._parts.store.promise(cached.put, manifest.video, size, watched_at, whole=whole)
 
     async def _promised(self, video: VideoId) -> bool:
         return await self._parts.store.read(pins.one, video) is not None

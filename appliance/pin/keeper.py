@@ -115,6 +115,10 @@ class Keeper:
         disk = await self._space.disk(await self.parts.store.read(pins.held_bytes))
         return replace(disk, cached=await self.parts.store.read(cached.held_bytes))
 
+    async def let_go(self, video: VideoId) -> None:
+        """Delete what is held of a video only because it was watched. Raises NotFound, Watched, DiskError."""
+        await self.cache.let_go(video)
+
     async def scrub(self) -> int:
         """Have everything that is pinned hashed again, one video after the other; return how many will be."""
         return await self._chores.scrub()

@@ -30,7 +30,9 @@ def one(session: Session, video: VideoId) -> Cached | None:
 
 
 def _cached(row: CachedRow, wish: str | None) -> Cached:
-    return Cached(VideoId(row.video), ByteCount(row.size), row.watched_at, barred=wish == Wish.NEVER.value)
+    return Cached(
+        VideoId(row.video), ByteCount(row.size), row.watched_at, whole=row.whole, barred=wish == Wish.NEVER.value
+    )
 
 
 def held_bytes(session: Session) -> ByteCount:
@@ -38,12 +40,15 @@ def held_bytes(session: Session) -> ByteCount:
     return ByteCount(int(session.exec(select(func.coalesce(func.sum(CachedRow.size), 0))).one()))
 
 
-def put(session: Session, video: VideoId, size: ByteCount, watched_at: datetime) -> bool:
-    """Write that a video is held without promise; tell whether it is: one with a pin is not, nor an unknown one."""
+def put(session: Session, video: VideoId, size: ByteCount, watched_at: datetime, *, whole: bool = False) -> bool:
+    """Write that a video is held without promise, ``whole`` where it plays from the disk.
+
+    Tell whether it is so: one with a pin is not, nor an unknown one.
+    """
     if session.get(PinRow, video) is not None or session.get(VideoRow, video) is None:
         return False
     row = session.get(CachedRow, video) or CachedRow(video=video, watched_at=watched_at)
-    row.size, row.watched_at = size, max(row.watched_at, watched_at)
+    row.size, row.whole, row.watched_at = size, whole, max(row.watched_at, watched_at)
     session.add(row)
     touched(session, "cached", video)
     return True

@@ -11,7 +11,7 @@ from appliance.domain.plan import Decision
 from appliance.domain.units import ByteCount, VideoId
 from appliance.domain.video import Upstream
 from appliance.store.columns import unpack
-from appliance.store.tables import ChannelRow, DecisionRow, ListedRow, PinRow, VideoRow
+from appliance.store.tables import CachedRow, ChannelRow, DecisionRow, ListedRow, PinRow, VideoRow
 from appliance.store.videos import fold
 
 _LINE = (
@@ -32,6 +32,7 @@ _LINE = (
     PinRow.done,
     PinRow.size,
     PinRow.trouble,
+    CachedRow.size,
 )
 
 
@@ -63,6 +64,7 @@ def _belongs() -> Any:
         col(VideoRow.wish).is_not(None),
         # Of all pins: where a list is joined with them, a bare subquery would be taken for the joined row.
         col(VideoRow.id).in_(select(PinRow.video).correlate(None)),
+        col(VideoRow.id).in_(select(CachedRow.video).correlate(None)),
     )
 
 
@@ -79,6 +81,8 @@ def _conditions(wanted: VideoFilter) -> list[Any]:
         tests.append(DecisionRow.verdict == wanted.verdict.value)
     if wanted.pin_state is not None:
         tests.append(PinRow.state == wanted.pin_state.value)
+    if wanted.cached:
+        tests.append(col(CachedRow.video).is_not(None))
     if wanted.upstream is not None:
         tests.append(VideoRow.upstream == wanted.upstream.value)
     if wanted.text.strip():
@@ -105,6 +109,7 @@ def _line(r: Any) -> VideoLine:
         pin_state=None if r[13] is None else PinState(r[13]),
         done=ByteCount(r[14] or 0),
         size=ByteCount(r[15] or 0),
+        cached=None if r[17] is None else ByteCount(r[17]),
     )
 
 
@@ -116,6 +121,7 @@ def page(session: Session, wanted: VideoFilter) -> VideoPage:
         .select_from(VideoRow)
         .outerjoin(DecisionRow, col(DecisionRow.video) == col(VideoRow.id))
         .outerjoin(PinRow, col(PinRow.video) == col(VideoRow.id))
+        .outerjoin(CachedRow, col(CachedRow.video) == col(VideoRow.id))
         .where(*tests)
     )
     total = (
@@ -123,6 +129,7 @@ def page(session: Session, wanted: VideoFilter) -> VideoPage:
         .select_from(VideoRow)
         .outerjoin(DecisionRow, col(DecisionRow.video) == col(VideoRow.id))
         .outerjoin(PinRow, col(PinRow.video) == col(VideoRow.id))
+        .outerjoin(CachedRow, col(CachedRow.video) == col(VideoRow.id))
         .where(*tests)
     )
     rows = session.exec(joined.order_by(*_order(wanted.sort)).limit(wanted.limit).offset(wanted.offset))
@@ -138,6 +145,7 @@ def lines(session: Session, videos: tuple[VideoId, ...]) -> tuple[VideoLine, ...
         .select_from(VideoRow)
         .outerjoin(DecisionRow, col(DecisionRow.video) == col(VideoRow.id))
         .outerjoin(PinRow, col(PinRow.video) == col(VideoRow.id))
+        .outerjoin(CachedRow, col(CachedRow.video) == col(VideoRow.id))
         .where(col(VideoRow.id).in_(videos))
     )
     by_id = {line.id: line for line in map(_line, rows)}

@@ -183,11 +183,12 @@ class PinRow(SQLModel, table=True):
 
 
 class CachedRow(SQLModel, table=True):
-    """A video held without promise, because somebody watched it; ``size`` bytes on the disk."""
+    """A video held without promise, because somebody watched it; ``size`` bytes on the disk, ``whole`` or in part."""
 
     __tablename__ = "cached"
     video: str = Field(primary_key=True, foreign_key="videos.id")
     size: int = 0
+    whole: bool = False
     watched_at: datetime = Field(sa_type=UtcTime)
 
 

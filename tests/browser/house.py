@@ -3,7 +3,7 @@
 import subprocess
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -27,10 +27,9 @@ from appliance.host.ffmpeg import find_ffmpeg
 from appliance.seed.schedule import Span, in_force
 from appliance.settings import Settings
 from appliance.store.engine import Store
-from appliance.store.leases import Leases
 from policies import plan as planned
-from tests.browser.sample import Amount, Made, fill
-from tests.browser.screens import network
+from tests.browser.sample import CACHED, Amount, Made, fill
+from tests.browser.screens import network, watching
 from tests.media.shelf import served
 from web.access.gate import Gate
 from web.app import create_app
@@ -89,7 +88,9 @@ class Planning:
 
 class Keeping:
     def __init__(self, made: Made) -> None:
-        self._disk = made.world.disk
+        disk = made.world.disk
+        kept = ByteCount(CACHED if made.cached else 0)
+        self._disk = replace(disk, free=ByteCount(disk.free - kept), cached=kept)
 
     def wake(self) -> None: ...
 
@@ -98,6 +99,9 @@ class Keeping:
 
     async def scrub(self) -> int:
         return 0
+
+    async def let_go(self, video: VideoId) -> None:
+        raise NotFound("Nothing of this video is kept from watching it.")
 
 
 class Spending:
@@ -407,7 +411,7 @@ async def house(folder: Path, amount: Amount, *, set_up: bool = True, shown: Any
         services = Services(
             clock=clock,
             store=store,
-            leases=Leases(clock),
+            leases=watching(amount, clock.monotonic(), made),
             settings=book,
             following=Following(),
             planning=Planning(made),

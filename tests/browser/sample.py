@@ -37,7 +37,7 @@ from appliance.domain.video import (
     VideoDetail,
     VideoSummary,
 )
-from appliance.store import channels, decisions, ledger, origins, pins, rules, videos
+from appliance.store import cached, channels, decisions, ledger, origins, pins, rules, videos
 from policies import plan as planned
 
 GB = 10**9
@@ -195,6 +195,7 @@ class Made:
     plan: Plan
     rules: tuple[Rule, ...]
     fetching: list[Pin] = field(default_factory=list)
+    cached: tuple[VideoId, ...] = ()
 
 
 def disk(amount: Amount) -> Disk:
@@ -373,7 +374,18 @@ def _plan(
             session, now - timedelta(days=9), (OriginToday("old.instance.example", 1, ByteCount(0), 9, None, None),)
         )
     decisions.put_plan(session, plan, now)
-    return Made(world, plan, chosen, fetching)
+    return Made(world, plan, chosen, fetching, _cached(session, plan, now) if amount is Amount.MUCH else ())
+
+
+CACHED = 18 * GB
+
+
+def _cached(session: Session, plan: Plan, now: datetime) -> tuple[VideoId, ...]:
+    """Have some of what no rule wants be here because it was watched."""
+    left = [d.video for d in plan.decisions if d.verdict is Verdict.LEAVE][:3]
+    for n, video in enumerate(left):
+        cached.put(session, video, ByteCount(CACHED // 3), now - timedelta(hours=5 * n), whole=n != 1)
+    return tuple(left)
 
 
 def _with_a_question(plan: Plan, now: datetime) -> Plan:

@@ -1,15 +1,18 @@
 """The screens of the sample, and what its doctor found: this module makes the network that pages are looked at with."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from appliance.clock import ManualClock
+from appliance.domain.pin import PinState
+from appliance.domain.plan import Verdict
 from appliance.domain.screen import Act, Sighting
 from appliance.domain.units import VideoId
 from appliance.lan.doctor import Code, Finding, Severity
 from appliance.lan.ssdp_look import Renderer
+from appliance.store.leases import Leases
 from appliance.store.sightings import Sightings
-from tests.browser.sample import Amount
+from tests.browser.sample import Amount, Made
 from tests.world.presence import StillPresence
 
 _WAY = (Act.SEARCHED, Act.DESCRIBED, Act.SUBSCRIBED, Act.BROWSED, Act.FETCHED)
@@ -55,6 +58,36 @@ _RENDERERS = (
     Renderer("192.168.1.31", "", "", "Linux/2.6 UPnP/1.0 SonyBravia"),
     Renderer("192.168.1.90", "Kitchen" + " radio" * 12, "A model of a very long name indeed, longer than a line", ""),
 )
+
+
+class _Still:
+    """A clock that stands: leases taken by it do not end."""
+
+    def __init__(self, monotonic: float) -> None:
+        self._monotonic = monotonic
+
+    def now(self) -> datetime:
+        return datetime(2026, 11, 20, tzinfo=UTC)
+
+    def monotonic(self) -> float:
+        return self._monotonic
+
+    async def sleep(self, seconds: float) -> None:
+        raise NotImplementedError
+
+
+def watching(amount: Amount, now: float, made: Made) -> Leases:
+    """Return who plays in the sample: a television, a browser, somebody elsewhere."""
+    clock = _Still(now - 740)
+    leases = Leases(clock)
+    if amount is not Amount.MUCH:
+        return leases
+    pinned = [d.video for d in made.plan.decisions if d.verdict is Verdict.KEEP]
+    coming = next(p.video for p in made.fetching if p.state is PinState.PINNING)
+    leases.renew(pinned[0], "192.168.1.77")
+    leases.renew(coming, "192.168.1.12")
+    leases.renew(made.cached[0], "Grandmother’s tablet, far away from here")
+    return leases
 
 
 def network(amount: Amount, now: datetime, videos: Sequence[VideoId]) -> StillPresence:

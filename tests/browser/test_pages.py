@@ -95,6 +95,8 @@ async def _places(opened: House) -> dict[str, str]:
         found = (await read(lists.page, VideoFilter(pin_state=state, limit=1))).items
         if found:
             places[f"video-{state.value}"] = f"videos/{found[0].id}"
+    if kept := (await read(lists.page, VideoFilter(cached=True, limit=1))).items:
+        places["video-cached"] = f"videos/{kept[0].id}"
     return places
 
 

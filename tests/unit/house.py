@@ -36,11 +36,11 @@ from appliance.domain.units import (
 )
 from appliance.domain.units import video_id as id_of
 from appliance.domain.video import Rendition, RenditionKind, TorrentCarrier, Upstream, VideoDetail, VideoSummary
-from appliance.errors import BadInput, Unreachable
+from appliance.errors import BadInput, SeedkeepError, Unreachable
 from appliance.front import schedule_of
 from appliance.seed.schedule import Span, in_force
 from appliance.settings import Settings
-from appliance.store import channels, decisions, ledger, pins, rules, videos
+from appliance.store import cached, channels, decisions, ledger, pins, rules, videos
 from appliance.store.engine import Store
 from appliance.store.leases import Leases
 from tests.world.presence import StillPresence
@@ -172,8 +172,19 @@ class StandInPlanning:
         return frozenset(RuleKind) | {"longest"}
 
 
+@dataclass
 class StandInKeeping:
+    """Lets go of what is cached, save of ``watched``."""
+
+    store: Store
+    watched: set[VideoId] = field(default_factory=set)
+
     def wake(self) -> None: ...
+
+    async def let_go(self, video: VideoId) -> None:
+        if video in self.watched:
+            raise SeedkeepError("Somebody is watching this video.", hint="Try again later.", code="watched_now")
+        await self.store.promise(cached.drop, video)
 
     async def scrub(self) -> int:
         return 7
@@ -326,7 +337,7 @@ class House:
         self.store, self.clock = store, clock
         self.following = StandInFollowing(store, clock)
         self.planning = StandInPlanning(store, clock)
-        self.keeping = StandInKeeping()
+        self.keeping = StandInKeeping(store)
         self.settings = StandInBook(settings, locked)
         self.spending = StandInSpending(clock=clock, book=self.settings)
         self.exporting = StandInExporting(clock)

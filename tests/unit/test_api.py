@@ -11,7 +11,7 @@ import pytest
 
 from appliance.domain.pin import PinState, Wish
 from appliance.domain.units import ByteCount, BytesPerSecond, VideoId
-from appliance.store import rules, videos
+from appliance.store import cached, rules, videos
 from tests.unit.house import HOST, House, a_house, a_token, fill, summary
 from web.services import Activity, YieldsNow
 
@@ -135,6 +135,26 @@ async def test_a_video_says_why_it_is_kept_and_what_of_it(house: House, api: htt
     assert found["history"][0]["views"] == 10
     assert datetime.fromisoformat(found["published_at"]).utcoffset() == timedelta(0)
     is_problem(await api.get("videos/none"), 404, "not_found")
+
+
+async def test_what_is_cached_is_listed_says_so_and_is_let_go(house: House, api: httpx.AsyncClient) -> None:
+    await fill(house, 8)
+    loose, held = summary(7).id, summary(1).id
+    await house.store.promise(cached.put, loose, ByteCount(1234), house.clock.now(), whole=True)
+    await house.store.promise(cached.put, held, ByteCount(99), house.clock.now())
+    assert [(v["id"], v["state"], v["done"]) for v in await items(api, "videos?state=cached")] == [
+        (loose, "cached", 1234)
+    ]
+    found = (await api.get(f"videos/{loose}")).json()
+    assert (found["state"], found["pin"]) == ("cached", None)
+    assert (found["cached"]["size"], found["cached"]["whole"]) == (1234, True)
+    assert (await api.get(f"videos/{held}")).json()["cached"] is None
+    house.keeping.watched.add(loose)
+    is_problem(await api.delete(f"videos/{loose}/cached"), 409, "watched_now")
+    house.keeping.watched.clear()
+    assert (await api.delete(f"videos/{loose}/cached")).status_code == 204
+    is_problem(await api.delete(f"videos/{loose}/cached"), 404, "not_found")
+    assert (await api.get(f"videos/{loose}")).json()["state"] is None
 
 
 # pins

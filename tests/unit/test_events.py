@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from appliance.store import channels, logins
-from tests.unit.house import House, a_house, a_token, address, fill
+from tests.unit.house import House, a_house, a_token, address, fill, summary
 from web.events import MOST_LISTENERS, Events
 
 
@@ -90,6 +90,13 @@ async def test_another_limit_in_force_is_told_although_no_store_is_touched(house
         await the_next(events, "rates")
         await house.services.spending.be_quiet(timedelta(hours=2))
         assert await the_next(events, "changed") == {"standing": []}
+
+
+async def test_a_screen_that_begins_to_play_is_told(house: House) -> None:
+    async with house.served() as base, listening(house, base) as events:
+        await the_next(events, "rates")
+        house.leases.renew(summary(1).id, "192.168.1.23")
+        assert await the_next(events, "changed") == {"playing": []}
 
 
 async def test_two_browsers_hear_the_same_from_one_source(house: House) -> None:

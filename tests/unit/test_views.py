@@ -93,11 +93,21 @@ def test_what_is_not_whole_never_shows_as_100_percent() -> None:
     assert words.percent(10, 10) == "100\u00a0%"
 
 
-@given(st.integers(1, 10**14), st.floats(0, 1), st.floats(0, 1), st.floats(0, 0.5), st.integers(0, 10**14))
-def test_a_tray_always_has_a_hundred_seeds(total: int, full: float, ours: float, floor: float, coming: int) -> None:
+@given(
+    st.integers(1, 10**14),
+    st.floats(0, 1),
+    st.floats(0, 1),
+    st.floats(0, 1),
+    st.floats(0, 0.5),
+    st.integers(0, 10**14),
+)
+def test_a_tray_always_has_a_hundred_seeds(
+    total: int, full: float, ours: float, watched: float, floor: float, coming: int
+) -> None:
     free = int(total * (1 - full))
     used = int((total - free) * ours)
-    space = Disk(ByteCount(total), ByteCount(free), ByteCount(int(total * floor)), ByteCount(used))
+    cached = int((total - free - used) * watched)
+    space = Disk(ByteCount(total), ByteCount(free), ByteCount(int(total * floor)), ByteCount(used), ByteCount(cached))
     tray = disk.tray(space, coming)
     assert len(tray.cells) == disk.CELLS
     assert used == 0 or "held" in tray.cells
@@ -107,6 +117,9 @@ def test_a_tray_always_has_a_hundred_seeds(total: int, full: float, ours: float,
 def test_a_nearly_full_disk_says_so() -> None:
     space = Disk(ByteCount(1000 * GB), ByteCount(51 * GB), ByteCount(50 * GB), ByteCount(900 * GB))
     assert disk.tray(space).tight
+    roomy = disk.tray(replace(space, used=ByteCount(800 * GB), cached=ByteCount(100 * GB)))
+    assert not roomy.tight
+    assert "100 GB only because it was watched" in roomy.sentence.replace("\u00a0", " ")
     assert "1 GB free to use" in disk.tray(space).sentence.replace("\u00a0", " ")
 
 

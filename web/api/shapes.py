@@ -10,6 +10,7 @@ import msgspec
 
 from appliance.domain.catalogue import VideoLine
 from appliance.domain.channel import Trouble
+from appliance.domain.pin import PinState
 from appliance.domain.plan import Copies, Decision, Reason, Rule
 from appliance.domain.units import RuleId
 from policies.explain import sentence, verdict_word
@@ -74,6 +75,7 @@ class CopiesBody(msgspec.Struct, frozen=True):
 class VideoBody(msgspec.Struct, frozen=True):
     """A video in a list: ``verdict`` and ``word`` are the plan's, ``state`` is our pin's, with ``done`` of ``size``.
 
+    Without a pin ``state`` may be ``cached``: ``done`` bytes are here only because somebody watched it.
     ``play`` is the path of its playlist below the mount.
     """
 
@@ -152,6 +154,16 @@ def play_path(video: str) -> str:
     return f"/media/{video}/master.m3u8"
 
 
+CACHED = "cached"
+
+
+def state(pin: PinState | None, *, cached: bool) -> str | None:
+    """Return the word for what we hold of a video."""
+    if pin is not None:
+        return pin.value
+    return CACHED if cached else None
+
+
 def video(line: VideoLine) -> VideoBody:
     return VideoBody(
         id=line.id,
@@ -164,8 +176,8 @@ def video(line: VideoLine) -> VideoBody:
         upstream=line.upstream.value,
         verdict=None if line.decision is None else line.decision.verdict.value,
         word=None if line.decision is None else verdict_word(line.decision.verdict),
-        state=None if line.pin_state is None else line.pin_state.value,
-        done=line.done,
+        state=state(line.pin_state, cached=line.cached is not None),
+        done=line.done if line.pin_state is not None or line.cached is None else line.cached,
         size=line.size or (line.decision.size if line.decision is not None else 0),
         wish=None if line.wish is None else line.wish.value,
         decision=decision(line.decision),

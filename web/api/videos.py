@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
-from litestar import get, post
+from litestar import delete, get, post
 from litestar.params import QueryParameter
 
 from appliance.domain.catalogue import VideoFilter, VideoRecord, VideoSort
@@ -15,11 +15,12 @@ from appliance.domain.pin import Pin, PinState, Wish
 from appliance.domain.plan import Copies, Decision, Observation, Verdict
 from appliance.domain.units import ChannelId, VideoId
 from appliance.domain.video import Rendition, Upstream
-from appliance.errors import BadInput
-from appliance.store import channels, copies, decisions, ledger, lists, observations, pins, rules, videos
+from appliance.errors import BadInput, SeedkeepError
+from appliance.store import cached, channels, copies, decisions, ledger, lists, observations, pins, rules, videos
 from policies.explain import verdict_word
 from web.api.listing import Ident, Limit, Listing, Offset
 from web.api.shapes import (
+    CACHED,
     CopyBody,
     DecisionBody,
     TroubleBody,
@@ -28,11 +29,12 @@ from web.api.shapes import (
     copies_body,
     decision,
     play_path,
+    state,
     trouble,
     video,
 )
 from web.context import AnyRequest, house
-from web.problems import not_found
+from web.problems import Problem, Refusal, not_found
 
 _HISTORY = timedelta(days=90)
 _WORDS = {verdict_word(verdict): verdict for verdict in Verdict}
@@ -75,6 +77,14 @@ class SeenBody(msgspec.Struct, frozen=True):
     mirrors: int | None
 
 
+class CachedBody(msgspec.Struct, frozen=True):
+    """Held only because somebody watched it: bytes on the disk, ``whole`` where it plays from there."""
+
+    size: int
+    whole: bool
+    watched_at: datetime
+
+
 class ListedBy(msgspec.Struct, frozen=True):
     id: str
     title: str
@@ -112,6 +122,7 @@ class FullVideoBody(msgspec.Struct, frozen=True):
     wish: str | None
     decision: DecisionBody | None
     pin: FullPinBody | None
+    cached: CachedBody | None
     renditions: list[RenditionBody]
     copies: int | None
     copies_at: datetime | None
@@ -128,13 +139,15 @@ class FullVideoBody(msgspec.Struct, frozen=True):
 
 
 def _state(text: str) -> dict[str, Any]:
-    """Return the filter a state's word means: a verdict, a pin's state, or what the origin says."""
+    """Return the filter a state's word means: a verdict, a pin's state, cached, or what the origin says."""
+    if text == CACHED:
+        return {"cached": True}
     if text in _WORDS:
         return {"verdict": _WORDS[text]}
     for field, kind in (("verdict", Verdict), ("pin_state", PinState), ("upstream", Upstream)):
         if text in list(kind):
             return {field: kind(text)}
-    known = ", ".join([*_WORDS, *PinState, *Upstream])
+    known = ", ".join([*_WORDS, CACHED, *PinState, *Upstream])
     raise BadInput("There is no such state.", field="state", hint=f"Known states: {known}.")
 
 
@@ -157,7 +170,7 @@ async def list_videos(
     limit: Limit = 50,
     offset: Offset = 0,
 ) -> Listing[VideoBody]:
-    """List videos. ``state``: kept, wanted, going, skipped, a pin's state, or what the origin says.
+    """List videos. ``state``: kept, wanted, going, skipped, cached, a pin's state, or what the origin says.
 
     ``q`` is looked for in titles.
     """
@@ -190,10 +203,12 @@ async def one_video(request: AnyRequest, ident: Ident) -> FullVideoBody:
         store.read(ledger.of_video, key),
         store.read(copies.of, key, now),
     )
-    named = await store.read(rules.every)
+    named, kept = await asyncio.gather(store.read(rules.every), store.read(cached.one, key))
     body = _body(found, decided, pin, seen, listed, given, taken)
     told = decision(decided, by_id(named))
-    return msgspec.structs.replace(body, decision=told, **_copies(elsewhere, now))
+    held = None if kept is None else CachedBody(kept.size, kept.whole, kept.watched_at)
+    said = state(None if pin is None else pin.state, cached=kept is not None)
+    return msgspec.structs.replace(body, decision=told, cached=held, state=said, **_copies(elsewhere, now))
 
 
 @post("/videos/{ident:str}/let-go", status_code=200)
@@ -205,6 +220,20 @@ async def let_go(request: AnyRequest, ident: Ident) -> FullVideoBody:
     services.planning.wake()
     answer: FullVideoBody = await one_video.fn(request, ident)
     return answer
+
+
+@delete("/videos/{ident:str}/cached")
+async def drop_cached(request: AnyRequest, ident: Ident) -> None:
+    """Let go of what is held of a video only because it was watched. 409 while somebody watches it."""
+    services, key = house(request), VideoId(ident)
+    if await services.store.read(cached.one, key) is None:
+        raise not_found("cached video")
+    try:
+        await services.keeping.let_go(key)
+    except SeedkeepError as error:
+        if error.code != "watched_now":
+            raise
+        raise Refusal(Problem(409, error.code, error.message, error.hint)) from error
 
 
 def _copies(elsewhere: Copies, now: datetime) -> dict[str, Any]:
@@ -276,10 +305,11 @@ def _body(
         upstream_since=found.upstream_since,
         verdict=None if decided is None else decided.verdict.value,
         word=None if decided is None else verdict_word(decided.verdict),
-        state=None if pin is None else pin.state.value,
+        state=None,
         wish=None if found.wish is None else found.wish.value,
         decision=decision(decided),
         pin=_pin(pin),
+        cached=None,
         renditions=[_rendition(one, pin) for one in found.renditions],
         copies=found.copies,
         copies_at=found.copies_at,
@@ -296,4 +326,4 @@ def _body(
     )
 
 
-routes = [list_videos, one_video, let_go]
+routes = [list_videos, one_video, let_go, drop_cached]

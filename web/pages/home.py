@@ -12,7 +12,7 @@ from appliance.store import channels, decisions, ledger, lists, origins, rules
 from policies.explain import sentence
 from web.pages.show import Asked, disk, services, show
 from web.services import Services
-from web.views import decided, home, traffic, week
+from web.views import decided, home, playing, traffic, week
 from web.views import disk as disks
 
 NEWEST = 8
@@ -28,7 +28,9 @@ async def first_page(request: Asked) -> Response[str]:
     now = house.clock.now()
     today = now.date()
     patience = timedelta(days=house.settings.current.plan.protect_days)
-    silent, asks = await asyncio.gather(house.store.read(origins.silent, now - patience), _questions(house))
+    silent, asks, screens = await asyncio.gather(
+        house.store.read(origins.silent, now - patience), _questions(house), _playing(house)
+    )
     followed, (held, asked), days, busy, newest, space = await asyncio.gather(
         house.store.read(channels.every),
         _held(house),
@@ -64,6 +66,8 @@ async def first_page(request: Asked) -> Response[str]:
         "home",
         {
             "home": view,
+            "playing": screens,
+            "playing_heading": playing.heading(len({one.screen for one in screens})),
             "questions": asks,
             "stopped": week.said(house.spending.ration()) if 0 in (budget.upload, budget.download) else "",
             "none_down": week.none_down(house.spending.ration()),
@@ -84,6 +88,23 @@ async def _questions(house: Services) -> list[decided.Question]:
     )
     known, by_id = {line.id: line for line in lines if line.wish is None}, {rule.id: rule for rule in named}
     return [decided.question(one, known[one.video], by_id, sentence) for one in found if one.video in known]
+
+
+async def _playing(house: Services) -> tuple[playing.Playing, ...]:
+    """Return who plays now."""
+    leases = house.leases.every()
+    if not leases:
+        return ()
+    lines = await house.store.read(lists.lines, tuple({lease.video for lease in leases}))
+    return playing.playing(
+        leases,
+        {line.id: line for line in lines},
+        house.presence.sightings(),
+        {activity.video: activity for activity in house.spending.activity()},
+        house.clock.monotonic(),
+        house.clock.now(),
+        sentence,
+    )
 
 
 async def _held(house: Services) -> tuple[Holdings, int]:

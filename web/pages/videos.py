@@ -10,7 +10,7 @@ from appliance.domain.pin import PinState, Wish
 from appliance.domain.shelf import NotPlayable, Playable
 from appliance.domain.units import VideoId
 from appliance.errors import SeedkeepError
-from appliance.store import channels, copies, decisions, ledger, lists, pins
+from appliance.store import cached, channels, copies, decisions, ledger, lists, pins
 from appliance.store import videos as store
 from appliance.store.rules import every as every_rule
 from policies.explain import sentence
@@ -38,17 +38,18 @@ async def all_videos(request: Asked) -> Response[str]:
 async def one_video(request: Asked, ident: Ident) -> Response[str]:
     house, ident = services(request), VideoId(ident)
     rules = {rule.id: rule for rule in await house.store.read(every_rule)}
-    record, pin, decision, moved, elsewhere = await asyncio.gather(
+    record, pin, decision, moved, elsewhere, kept = await asyncio.gather(
         house.store.read(store.one, ident),
         house.store.read(pins.one, ident),
         house.store.read(decisions.one, ident),
         house.store.read(ledger.of_video, ident),
         house.store.read(copies.of, ident, house.clock.now()),
+        house.store.read(cached.one, ident),
     )
     if record is None:
         return await missing(request, *GONE)
     held = await _playable(house, ident) if pin is not None and pin.state is PinState.PINNED else None
-    view = video.page(record, pin, decision, moved, _beside(held), house.clock.now(), sentence, elsewhere)
+    view = video.page(record, pin, decision, moved, _beside(held), house.clock.now(), sentence, elsewhere, kept)
     activity = next((a for a in house.spending.activity() if a.video == ident), None)
     detail = home.detail(video.line_of(record, pin, decision), activity)
     told = decided.told(record, decision, rules, house.clock.now(), sentence)
@@ -69,6 +70,20 @@ async def unpin(request: Asked, ident: Ident) -> Response[str]:
 async def let_go(request: Asked, ident: Ident) -> Response[str]:
     """Allow a last copy to be released; the rules may still choose it."""
     return await _wish(request, VideoId(ident), Wish.LET_GO, "let-go")
+
+
+@post("/videos/{ident:str}/drop", include_in_schema=False)
+async def drop(request: Asked, ident: Ident) -> Response[str]:
+    """Let go of what is here only because it was watched."""
+    await fields(request)
+    house, video_id = services(request), VideoId(ident)
+    if await house.store.read(cached.one, video_id) is None:
+        return go(request, f"videos/{ident}")
+    try:
+        await house.keeping.let_go(video_id)
+    except SeedkeepError as error:
+        return go(request, f"videos/{ident}", "watched" if error.code == "watched_now" else "not-dropped")
+    return go(request, f"videos/{ident}", "dropped")
 
 
 @post("/videos/{ident:str}/never", include_in_schema=False)
@@ -106,4 +121,4 @@ def _beside(held: Playable | None) -> video.Beside:
     return video.Beside(files, captions, board)
 
 
-routes = [all_videos, one_video, pin, unpin, let_go, never]
+routes = [all_videos, one_video, pin, unpin, let_go, drop, never]

@@ -10,7 +10,7 @@ CELLS = 100
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One kind of space: ``key`` is held, coming, other, free or floor; ``cells`` of the tray's hundred."""
+    """One kind of space: ``key`` is held, cached, coming, other, free or floor; ``cells`` of the tray's hundred."""
 
     key: str
     name: str
@@ -34,16 +34,19 @@ class Tray:
 def tray(disk: Disk, coming: int = 0) -> Tray:
     """Return the disk as a hundred seeds. ``coming`` bytes are promised and not here yet.
 
-    What is there at all shows at least one seed. Free space is what may still be used, above the floor.
+    What is there at all shows at least one seed. Free space is what may still be used, above the floor. What is cached
+    makes room for what comes.
     """
-    other = max(0, disk.total - disk.free - disk.used)
+    other = max(0, disk.total - disk.free - disk.used - disk.cached)
     floor = min(disk.floor, disk.free)
     usable = max(0, disk.free - floor)
-    arriving = min(coming, usable)
+    gives = min(disk.cached, max(0, coming - usable))
+    arriving = min(coming, usable + gives)
     amounts = {
         "held": disk.used,
         "coming": arriving,
-        "free": usable - arriving,
+        "cached": disk.cached - gives,
+        "free": usable + gives - arriving,
         "floor": floor,
         "other": other,
     }
@@ -51,6 +54,7 @@ def tray(disk: Disk, coming: int = 0) -> Tray:
     names = {
         "held": "kept here",
         "coming": "on its way",
+        "cached": "only because it was watched",
         "free": "free to use",
         "floor": "never used (floor)",
         "other": "other files",
@@ -63,7 +67,7 @@ def tray(disk: Disk, coming: int = 0) -> Tray:
         total=words.size(disk.total),
         left=words.size(usable),
         sentence=words.listed([f"{part.size} {part.name}" for part in parts]) + f", of {words.size(disk.total)}.",
-        tight=usable < disk.total // 50,
+        tight=usable + disk.cached < disk.total // 50,
     )
 
 

@@ -68,7 +68,6 @@ class Home:
     happening: tuple[Happening, ...]
     queued: int
     asked: int
-    watching: int
     worries: tuple[Worry, ...]
     troubles: tuple[str, ...]
     newest: tuple[Card, ...]
@@ -121,7 +120,6 @@ def home(
         ),
         queued=pulse.queued,
         asked=pulse.asked,
-        watching=pulse.rates.viewers,
         worries=worries((c for c in channels if c.id not in pulse.silent), now),
         troubles=pulse.troubles,
         newest=tuple(video.card(line, now, say) for line in newest),

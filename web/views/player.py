@@ -44,14 +44,16 @@ class Player:
     board: Board | None = None
 
 
-def player(record: VideoRecord, pin: Pin | None, captions: Sequence[Caption], film: Board | None) -> Player | None:
+def player(
+    record: VideoRecord, pin: Pin | None, captions: Sequence[Caption], film: Board | None, *, cached: bool = False
+) -> Player | None:
     """Return how a browser plays it: HLS where there is any, else the best plain file; None where neither is known.
 
     Renditions that a pin holds are preferred; without one any rendition of a
-    published video may be fetched as it is watched.
+    published video may be fetched as it is watched. ``cached``: it is here whole, though without a pin.
     """
     held = pin is not None and pin.state is PinState.PINNED
-    if not held and record.upstream is not Upstream.PUBLISHED:
+    if not (held or cached) and record.upstream is not Upstream.PUBLISHED:
         return None
     here = [r for r in record.renditions if not held or (pin is not None and r.name in pin.renditions)]
     base = f"media/{record.summary.id}"
@@ -61,7 +63,7 @@ def player(record: VideoRecord, pin: Pin | None, captions: Sequence[Caption], fi
     # A pinned video whose details were lost with the catalogue still has its playlist.
     if held and hls is None and file is None:
         hls = f"{base}/master.m3u8"
-    return Player(hls, file, tuple(captions), held, film) if hls or file else None
+    return Player(hls, file, tuple(captions), held or cached, film) if hls or file else None
 
 
 def board(ident: str, found: Storyboard | None, duration: int) -> Board | None:

@@ -15,7 +15,8 @@ from web.views.video import Card, Say
 
 PER_PAGE = 24
 
-STATES: dict[str, tuple[str, PinState | Verdict | Upstream | None]] = {
+CACHED = "cached"
+STATES: dict[str, tuple[str, PinState | Verdict | Upstream | str | None]] = {
     "": ("any", None),
     "pinned": ("kept", PinState.PINNED),
     "pinning": ("arriving", PinState.PINNING),
@@ -26,6 +27,7 @@ STATES: dict[str, tuple[str, PinState | Verdict | Upstream | None]] = {
     "wanted": ("wanted", Verdict.PIN),
     "going": ("going", Verdict.RELEASE),
     "skipped": ("skipped", Verdict.LEAVE),
+    CACHED: ("cached", CACHED),
     "gone": ("gone at the origin", Upstream.GONE),
 }
 SORTS = {
@@ -63,6 +65,7 @@ class Question:
             verdict=wanted if isinstance(wanted, Verdict) else None,
             pin_state=wanted if isinstance(wanted, PinState) else None,
             upstream=wanted if isinstance(wanted, Upstream) else None,
+            cached=wanted == CACHED,
             text=self.query,
             sort=self.sort,
             limit=PER_PAGE,

@@ -22,6 +22,7 @@ class Badge:
 KEPT = Badge("kept", "good", "check", "Whole, verified and on this disk.")
 WANTED = Badge("wanted", "calm", "clock", "Chosen by a rule; it comes when its turn does.")
 GOING = Badge("going", "warn", "leaf", "No longer wanted; it leaves with the next plan.")
+CACHED = Badge("cached", "calm", "screen", "Here only because it was watched; it goes first where room is needed.")
 SKIPPED = Badge("skipped", "calm", "minus", "Not chosen by any rule.")
 
 
@@ -59,10 +60,12 @@ def verdict_badge(verdict: Verdict) -> Badge:
             assert_never(verdict)
 
 
-def video_badge(pin: PinState | None, verdict: Verdict | None) -> Badge:
-    """Return the one badge of a video: what is happening to its pin, else what the plan says."""
+def video_badge(pin: PinState | None, verdict: Verdict | None, *, cached: bool = False) -> Badge:
+    """Return the one badge of a video: what is happening to its pin, else what the plan says, or that it is cached."""
     if pin is not None:
         return GOING if pin is PinState.PINNED and verdict is Verdict.RELEASE else pin_badge(pin)
+    if cached and verdict is not Verdict.PIN:
+        return CACHED
     return SKIPPED if verdict is None else verdict_badge(verdict)
 
 

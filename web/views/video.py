@@ -6,7 +6,7 @@ from datetime import datetime
 
 from appliance.domain.catalogue import VideoLine, VideoRecord
 from appliance.domain.channel import Trouble
-from appliance.domain.pin import Pin, PinState, Wish
+from appliance.domain.pin import Cached, Pin, PinState, Wish
 from appliance.domain.plan import Copies, Decision, Reason, ReasonCode, Verdict
 from appliance.domain.units import ByteCount
 from appliance.domain.video import Rendition, RenditionKind, Upstream
@@ -67,7 +67,10 @@ class Beside:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One video's page. ``may_*`` say which buttons make sense now; ``channel_href``: where it is followed."""
+    """One video's page. ``may_*`` say which buttons make sense now; ``channel_href``: where it is followed.
+
+    ``cached`` says what is here only because it was watched, and may be let go; empty where nothing is.
+    """
 
     card: Card
     channel_href: str
@@ -86,6 +89,7 @@ class Page:
     renditions: tuple[RenditionRow, ...]
     files: tuple[FileRow, ...]
     player: Player | None
+    cached: str
     copies: str
     given: str
     taken: str
@@ -106,7 +110,9 @@ def card(line: VideoLine, now: datetime, say: Say) -> Card:
         thumb=f"media/{line.id}/thumbnail.jpg" if line.pin_state is PinState.PINNED else None,
         tint=tint(line.id),
         length=words.length(line.duration) if line.duration else "",
-        badge=states.video_badge(line.pin_state, line.decision.verdict if line.decision else None),
+        badge=states.video_badge(
+            line.pin_state, line.decision.verdict if line.decision else None, cached=line.cached is not None
+        ),
         percent=words.share(line.done, line.size) if arriving and line.pin_state is not PinState.QUEUED else None,
         progress=f"{words.size(line.done)} of {words.size(line.size)}" if arriving else "",
         why=why(line, say),
@@ -134,7 +140,7 @@ def first_reason(decision: Decision) -> Reason:
     return next((r for r in decision.reasons if r.code is ReasonCode.CHOSEN), decision.reasons[0])
 
 
-def line_of(record: VideoRecord, pin: Pin | None, decision: Decision | None) -> VideoLine:
+def line_of(record: VideoRecord, pin: Pin | None, decision: Decision | None, cached: Cached | None = None) -> VideoLine:
     """Return the list's line of a video that is known whole."""
     summary = record.summary
     return VideoLine(
@@ -154,6 +160,7 @@ def line_of(record: VideoRecord, pin: Pin | None, decision: Decision | None) -> 
         wish=record.wish,
         trouble=(pin.trouble if pin else None) or record.trouble,
         copies=record.copies,
+        cached=None if cached is None else cached.size,
     )
 
 
@@ -166,9 +173,10 @@ def page(
     now: datetime,
     say: Say,
     elsewhere: Copies | None = None,
+    cached: Cached | None = None,
 ) -> Page:
     """Return everything a video's own page shows. ``given_taken`` are bytes over all time."""
-    summary, line = record.summary, line_of(record, pin, decision)
+    summary, line = record.summary, line_of(record, pin, decision, cached)
     reasons = tuple(dict.fromkeys(say(reason) for reason in decision.reasons)) if decision else ()
     if record.wish is Wish.NEVER and pin is not None:
         reasons = (*reasons, "Barred by hand: it goes as soon as nobody watches it.")
@@ -190,7 +198,8 @@ def page(
         reasons=reasons or (why(line, say),),
         renditions=tuple(rendition_row(rendition, pin) for rendition in order),
         files=tuple(beside.files),
-        player=player(record, pin, beside.captions, beside.board),
+        player=player(record, pin, beside.captions, beside.board, cached=cached is not None and cached.whole),
+        cached="" if cached is None else _cached(cached, now),
         copies=copies.line(elsewhere or Copies(record.copies), now),
         given=words.size(given_taken[0]),
         taken=words.size(given_taken[1]),
@@ -198,6 +207,15 @@ def page(
         may_unpin=record.wish is Wish.PIN,
         may_bar=record.wish is not Wish.NEVER,
         barred=record.wish is Wish.NEVER,
+    )
+
+
+def _cached(found: Cached, now: datetime) -> str:
+    """Return one sentence on what is here without a promise."""
+    what = "It is here" if found.whole else f"A part of it ({words.size(found.size)}) is here"
+    return (
+        f"{what} because somebody watched it {words.ago(found.watched_at, now)}. It stays while there is room for it, "
+        "and goes before anything that is kept has to wait."
     )
 
 
@@ -235,8 +253,8 @@ def _facts(line: VideoLine) -> tuple[str, ...]:
     facts = []
     decision = line.decision
     chosen = decision is not None and decision.verdict is not Verdict.LEAVE
-    if line.size:
-        facts.append(words.size(line.size))
+    if line.size or line.cached:
+        facts.append(words.size(line.size or line.cached or 0))
     elif decision is not None and chosen and decision.size:
         facts.append(("about " if decision.estimated else "") + words.size(decision.size))
     if decision is not None and chosen:

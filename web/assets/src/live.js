@@ -82,6 +82,8 @@ function showProgress({ video, done, size: whole, download_rate: speed, peers, s
     if (bar && whole > 0) bar.value = (100 * done) / whole;
     const words = place.querySelector("[data-progress]");
     if (words) words.textContent = `${size(done)} of ${size(whole)}`;
+    const pace = place.querySelector("[data-speed]");
+    if (pace) pace.textContent = rate(speed);
     const detail = place.querySelector("[data-detail]");
     if (detail) detail.textContent = [rate(speed), peers ? many(peers, "peer") : "", left == null ? "" : `about ${span(left)} left`].filter(Boolean).join(" · ");
   }

@@ -13,9 +13,10 @@ function say(text) {
 }
 
 function playHls(address, at) {
-  const hls = new window.Hls({ startPosition: at, maxBufferLength: 30, backBufferLength: 60, fragLoadPolicy: policy(60000), playlistLoadPolicy: policy(60000), manifestLoadPolicy: policy(60000) });
+  const hls = new window.Hls({ startPosition: at, maxBufferLength: 30, backBufferLength: 60, fragLoadPolicy: policy(60000), playlistLoadPolicy: policy(60000), manifestLoadPolicy: policy(60000, 503) });
   let mended = 0;
   hls.on(window.Hls.Events.ERROR, (_, data) => {
+    if (data.response?.code === 503) tellWhy(hls, data.url ?? address, data.fatal);
     if (!data.fatal) return;
     if (data.type === window.Hls.ErrorTypes.MEDIA_ERROR && mended < 2) {
       mended += 1;
@@ -35,10 +36,32 @@ function playHls(address, at) {
   window.seedkeepPlayer = hls;
 }
 
-// A video that is not held yet comes as it arrives: patience before the first byte, few and calm retries.
-function policy(patience) {
-  const retry = { maxNumRetry: 4, retryDelayMs: 1000, maxRetryDelayMs: 8000 };
+// A video that is not held yet comes as it arrives: patience before the first byte, few and calm retries. An answer of
+// the status `final` is told at once instead.
+function policy(patience, final = 0) {
+  const again = (_config, _count, _late, answer, more) => more && answer?.code !== final;
+  const retry = { maxNumRetry: 4, retryDelayMs: 1000, maxRetryDelayMs: 8000, shouldRetry: again };
   return { default: { maxTimeToFirstByteMs: patience, maxLoadTimeMs: 120000, timeoutRetry: retry, errorRetry: retry } };
+}
+
+// What the house says of a video that cannot come now. Where only time helps, nothing is asked again meanwhile.
+const LASTING = ["quota_used"];
+let asking = false;
+
+async function tellWhy(hls, address, anyhow) {
+  if (asking) return;
+  asking = true;
+  try {
+    const answer = await fetch(address, { headers: { range: "bytes=0-0" } });
+    const problem = answer.ok ? {} : await answer.json();
+    if (!problem.detail || !(anyhow || LASTING.includes(problem.code))) return;
+    hls.stopLoad();
+    say([problem.detail, problem.hint].filter(Boolean).join(" "));
+  } catch {
+    // The usual sentence stands.
+  } finally {
+    asking = false;
+  }
 }
 
 function sentence(data) {

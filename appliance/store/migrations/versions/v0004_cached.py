@@ -16,6 +16,7 @@ def upgrade() -> None:
         "cached",
         sa.Column("video", sa.String(), nullable=False),
         sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("whole", sa.Boolean(), nullable=False),
         sa.Column("watched_at", UtcTime(), nullable=False),
         sa.ForeignKeyConstraint(["video"], ["videos.id"]),
         sa.PrimaryKeyConstraint("video"),
