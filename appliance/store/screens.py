@@ -25,6 +25,7 @@ from appliance.domain.units import ByteCount, ChannelId, Origin, RenditionName, 
 from appliance.domain.video import Rendition, RenditionKind, Upstream
 from appliance.store.columns import unpack
 from appliance.store.tables import (
+    CachedRow,
     ChannelRow,
     DecisionRow,
     LedgerRow,
@@ -41,7 +42,7 @@ from appliance.store.videos import fold
 class ScreenVideo:
     """One video as a screen shows it. ``promised`` names the renditions that are held, or that the plan chose.
 
-    ``held``: it is on the disk whole. ``has_picture``: its origin has a thumbnail of it.
+    ``held``: it is on the disk whole, pinned or because it was watched. ``has_picture``: its origin has a thumbnail.
     """
 
     id: VideoId
@@ -142,6 +143,7 @@ _COLUMNS = (
     PinRow.state,
     PinRow.renditions,
     func.json_extract(DecisionRow.body, "$.renditions"),
+    CachedRow.whole,
 )
 _RENDITION = (
     RenditionRow.video,
@@ -216,6 +218,7 @@ def videos(session: Session, ids: tuple[VideoId, ...]) -> tuple[ScreenVideo, ...
         .select_from(VideoRow)
         .outerjoin(PinRow, col(PinRow.video) == col(VideoRow.id))
         .outerjoin(DecisionRow, col(DecisionRow.video) == col(VideoRow.id))
+        .outerjoin(CachedRow, col(CachedRow.video) == col(VideoRow.id))
         .where(col(VideoRow.id).in_(ids))
     )
     found = {row[0]: _video(row, tuple(by_video[row[0]])) for row in rows}
@@ -306,7 +309,7 @@ def _video(row: Any, renditions: tuple[Rendition, ...]) -> ScreenVideo:
         channel_title=row[5],
         category=row[6],
         has_picture=row[7] is not None,
-        held=state == PinState.PINNED.value,
+        held=state == PinState.PINNED.value or bool(row[11]),
         renditions=renditions,
         promised=() if not names else unpack(tuple[RenditionName, ...], names),
     )
@@ -314,13 +317,14 @@ def _video(row: Any, renditions: tuple[Rendition, ...]) -> ScreenVideo:
 
 def _shown() -> tuple[ColumnElement[bool], ...]:
     pinned = select(PinRow.video).where(PinRow.video == VideoRow.id, PinRow.state == PinState.PINNED.value)
-    held = pinned.correlate(VideoRow).exists()
+    cached = select(CachedRow.video).where(CachedRow.video == VideoRow.id, col(CachedRow.whole).is_(True))
+    held = or_(pinned.correlate(VideoRow).exists(), cached.correlate(VideoRow).exists())
     listed = select(_listed.video).where(_listed.video == VideoRow.id).correlate(VideoRow).exists()
     known = select(RenditionRow.video).where(RenditionRow.video == VideoRow.id).correlate(VideoRow).exists()
     published = col(VideoRow.upstream) == Upstream.PUBLISHED.value
     wished = col(VideoRow.wish).is_not(None)
     return (
-        or_(held, and_(published, known, or_(listed, wished))),
+        or_(and_(published, known, or_(listed, wished)), held),
         col(VideoRow.is_live).is_(False),
         func.coalesce(VideoRow.wish, "") != Wish.NEVER.value,
     )

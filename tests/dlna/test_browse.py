@@ -8,8 +8,10 @@ import pytest
 from appliance.domain.pin import Wish
 from appliance.domain.traffic import Entry, TrafficClass
 from appliance.domain.units import ByteCount, RenditionName
-from appliance.store import ledger, videos
-from tests.dlna.box import DIDL, TITLES, Box, envelope, fault_of
+from appliance.domain.video import Upstream, VideoDetail
+from appliance.store import cached, ledger, videos
+from tests.dlna.box import DIDL, NOW, TITLES, Box, envelope, fault_of
+from tests.unit.house import summary
 
 BY_NAME = ["Äpfel & Birnen", "Bergwandern", "Citizen <Science>", "Dampflok", "Eulen", "Fjorde"]
 
@@ -105,6 +107,24 @@ async def test_what_a_person_never_wants_is_not_shown_and_its_id_is_gone(own: Bo
     assert "Bergwandern" not in (await own.browse("all")).titles
     ask = {"BrowseFlag": "BrowseMetadata", "ObjectID": f"all${own.ids[1]}"}
     assert fault_of(await own.ask("ContentDirectory", "Browse", **ask)) == 701
+
+
+async def test_what_the_origin_took_away_is_shown_only_where_it_is_held(own: Box) -> None:
+    gone = [own.ids[0], own.ids[4], own.ids[5]]
+    for n, ident in ((0, gone[0]), (4, gone[1]), (5, gone[2])):
+        known = await own.house.store.read(videos.one, ident)
+        assert known is not None
+        detail = VideoDetail(summary(n, TITLES[n], NOW), Upstream.GONE, known.renditions)
+        await own.house.store.write(videos.put_detail, detail, None, NOW)
+    await own.house.store.write(cached.put, own.ids[4], ByteCount(9), NOW, whole=True)
+    await own.house.store.write(cached.put, own.ids[5], ByteCount(9), NOW, whole=False)
+    assert (await own.browse("all")).titles == [
+        "Äpfel & Birnen",
+        "Bergwandern",
+        "Citizen <Science>",
+        "Dampflok",
+        "Eulen",
+    ]
 
 
 async def test_what_is_watched_now_comes_before_what_was(own: Box) -> None:

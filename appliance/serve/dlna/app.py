@@ -11,6 +11,7 @@ of ours that the connection came to, never from what the request says of it.
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import lru_cache, partial
 from importlib import resources
@@ -39,8 +40,8 @@ from appliance.store.leases import Leases
 log = logging.getLogger(__name__)
 
 XML = b'text/xml; charset="utf-8"'
-AT_ONCE = 32
-"""Actions done at once; who comes then is asked to come again."""
+AT_ONCE, AT_ONCE_OF_HOST = 48, 12
+"""Actions done at once, of all and of one host; who comes then is asked to come again."""
 _READ = ("GET", "HEAD")
 _ICONS = {f"icon-{size}.{kind}": ICON_TYPES[kind] for kind, size in ICONS}
 
@@ -68,7 +69,7 @@ class DlnaApp:
         self._actions = Actions(self._tree, self._listings)
         self._events = Subscriptions(notify, self._actions.values, clock)
         self._unlisten = leases.listen(lambda _: self._listings.stir("watched"))
-        self._busy = 0
+        self._busy = Counter[str]()
 
     async def close(self) -> None:
         """Idempotent."""
@@ -138,16 +139,16 @@ class DlnaApp:
 
     async def _control(self, service: Service, request: Request) -> None:
         body = await request.body()
-        if self._busy >= AT_ONCE:
+        if self._busy.total() >= AT_ONCE or self._busy[request.source] >= AT_ONCE_OF_HOST:
             await request.reply(503, extra=[(b"retry-after", b"1")])
             return
-        self._busy += 1
+        self._busy[request.source] += 1
         try:
             status, text = 200, await self._done(service, request, body)
         except Fault as error:
             status, text = 500, fault(error)
         finally:
-            self._busy -= 1
+            self._busy -= Counter((request.source,))
         await request.reply(status, text, XML, extra=[(b"ext", b"")])
 
     async def _done(self, service: Service, request: Request, body: bytes) -> bytes:
