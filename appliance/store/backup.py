@@ -8,7 +8,7 @@ from pathlib import Path
 
 from appliance.errors import BadInput, SchemaTooNew, StoreError
 
-NEWEST = "0002"
+NEWEST = "0004"
 
 
 @dataclass(frozen=True, slots=True)
