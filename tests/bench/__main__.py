@@ -1,12 +1,13 @@
-"""All benchmarks in turn: ``python -m tests.bench [media|swarm|house|plan|trace]``. This module only calls them."""
+"""All benchmarks in turn: ``python -m tests.bench [media|film|swarm|house|plan|trace]``. This module only calls them."""
 
 import sys
 
-from tests.bench import bench_house, bench_media, bench_plan, bench_swarm
+from tests.bench import bench_film, bench_house, bench_media, bench_plan, bench_swarm
 from tests.policies import trace
 
 BENCHES = {
     "media": bench_media.main,
+    "film": bench_film.main,
     "swarm": lambda: bench_swarm.main([]),
     "house": bench_house.main,
     "plan": bench_plan.main,

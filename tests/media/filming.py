@@ -3,6 +3,7 @@
 This module has the shelf, the readers and the log of requests.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -53,15 +54,20 @@ class Piecewise:
     """A reader that never gives more than a piece of an odd size, as a swarm would."""
 
     def __init__(self, path: Path, piece: int) -> None:
-        self._data, self._piece = path.read_bytes(), piece
+        self._path, self._piece = path, piece
 
     @property
     def size(self) -> ByteCount:
-        return ByteCount(len(self._data))
+        return ByteCount(self._path.stat().st_size)
 
     async def read(self, offset: int, length: int) -> bytes:
         end = (offset // self._piece + 1) * self._piece
-        return self._data[offset : min(end, offset + length)]
+        return await asyncio.to_thread(self._bytes, offset, min(end - offset, length))
+
+    def _bytes(self, offset: int, length: int) -> bytes:
+        with open(self._path, "rb") as file:
+            file.seek(offset)
+            return file.read(length)
 
     async def close(self) -> None:
         """Give up nothing."""

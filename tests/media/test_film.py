@@ -3,21 +3,26 @@
 import asyncio
 import json
 import subprocess
+import threading
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from appliance.domain.shelf import PlayableCaption
+from appliance.domain.shelf import PlayableCaption, PlayableFile
 from appliance.domain.units import ByteCount
 from appliance.domain.viewer import Viewer
+from appliance.serve.film.classic import classic_layout
+from appliance.serve.film.films import Films
 from appliance.serve.film.headers import CONTENT_FEATURES
 from appliance.serve.film.size import film_offer
 from appliance.serve.media import create_media_app
+from appliance.serve.source import MediaPool, Source
 from appliance.serve.subtitles import srt
 from tests.media.filming import Shelf, cinema, shelf
 from tests.media.shelf import VIDEO, Notes, seen_as, served, serving, with_caption
@@ -326,3 +331,32 @@ async def test_a_film_with_more_pictures_than_its_rate_allows_still_plays(
     assert answer.status_code == 200
     assert int(answer.headers["content-length"]) == len(answer.content)
     assert ByteCount(len(answer.content)) > place.playing.renditions[0].size
+
+
+async def test_a_disk_too_slow_for_a_classic_film_gives_another_now_and_that_one_later(
+    films: dict[tuple[Layout, bool], Film], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = threading.Event()
+
+    def slow(*arguments: Any) -> Any:
+        assert disk.wait(20)
+        return classic_layout(*arguments)
+
+    monkeypatch.setattr("appliance.serve.film.films.classic_layout", slow)
+    video, pool = shelf(film(Layout.MUXED)), MediaPool()
+    theatre = Films(video, pool, patience=0.01)
+    (rendition,) = video.playing.renditions
+
+    async def opened(file: PlayableFile, first: int) -> Source:
+        return await pool.open(video.folder / file.name, file, first)
+
+    try:
+        first = await theatre.film(video.playing, rendition, "tv", opened)
+        disk.set()
+        monkeypatch.setattr(theatre, "_patience", 20)
+        later = await theatre.film(video.playing, rendition, "phone", opened)
+        assert [first.identity.split("\n")[1], later.identity.split("\n")[1]] == ["indexed", "classic"]
+        assert (await theatre.film(video.playing, rendition, "tv", opened)).identity == first.identity
+    finally:
+        theatre.close()
+        pool.close()

@@ -5,7 +5,7 @@ not fit raises ``NotPlayable``.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple, NoReturn
 
 from appliance.domain.shelf import NotPlayable
@@ -101,11 +101,17 @@ def unpacked(form: struct.Struct, data: Bytes, at: int, end: int) -> tuple[int, 
 
 
 def made(kind: bytes, *parts: Bytes) -> bytes:
-    """Return a box around ``parts``."""
-    size = HEAD.size + sum(map(len, parts))
+    """Return a box around ``parts``. Raises NotPlayable."""
+    return b"".join(around(kind, parts))
+
+
+def around(kind: bytes, pieces: Iterable[Bytes]) -> list[Bytes]:
+    """Return a box around what ``pieces`` are together, in pieces. Raises NotPlayable."""
+    inner = list(pieces)
+    size = HEAD.size + sum(map(len, inner))
     if size > LARGEST_SMALL:
         malformed("its index is too large")
-    return b"".join((HEAD.pack(size, kind), *parts))
+    return [HEAD.pack(size, kind), *inner]
 
 
 def full(kind: bytes, version: int, flags: int, *parts: Bytes) -> bytes:

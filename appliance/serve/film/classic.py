@@ -10,13 +10,14 @@ from dataclasses import replace
 from time import monotonic
 
 from appliance.domain.shelf import PlayableFile
-from appliance.serve.film.boxes import LARGEST_SMALL, Box, head_of, made, malformed, padding
+from appliance.serve.film.boxes import LARGEST_SMALL, Box, Bytes, around, head_of, made, malformed, padding
 from appliance.serve.film.fragments import Lie, Reel, Want, next_moof, read_moof
 from appliance.serve.film.layout import Blank, Footage, Layout, Stretch, Text
 from appliance.serve.film.mould import Mould, mould_of
 from appliance.serve.film.movie import (
     Edit,
     Movie,
+    Rewrite,
     Track,
     edit_list,
     read_movie,
@@ -55,10 +56,10 @@ def classic_layout(strips: Sequence[Strip], size: int, read: Read, soon: Callabl
     reels = [{t.number: Reel(Tables(room), t.defaults) for t in m.tracks} for m in movies]
     _gather(shots, start, reels, read, soon)
     moov = _moov(movies, reels, large=size > LARGEST_SMALL)
-    front, mdat = _FTYP + moov, head_of(b"mdat", media)
-    gap = start - len(front) - len(mdat)
+    front, mdat = [_FTYP, *moov], head_of(b"mdat", media)
+    gap = start - sum(map(len, front)) - len(mdat)
     pad = padding(gap)
-    stretches: list[Stretch] = [Text(front + pad), Blank(gap - len(pad)), Text(mdat)]
+    stretches: list[Stretch] = [Text(b"".join((*front, pad))), Blank(gap - len(pad)), Text(mdat)]
     stretches += (Footage(s.file, s.segment.offset, s.segment.length) for s in shots)
     return Layout(stretches)
 
@@ -120,23 +121,23 @@ class _SegmentReader:
         """Remember how a fragment looked; ``missing`` bytes of its segment are not in ``data``."""
         mould = mould_of(data, moof, self._reels) if not missing else None
         if mould is not None:
-            self._moulds = [mould, *self._moulds[: _MOULDS - 1]]
+            self._moulds = [*self._moulds[: _MOULDS - 1], mould]  # the first is the most usual
 
 
-def _moov(movies: Sequence[Movie], reels: Sequence[dict[int, Reel]], *, large: bool) -> bytes:
+def _moov(movies: Sequence[Movie], reels: Sequence[dict[int, Reel]], *, large: bool) -> list[Bytes]:
     scale = movies[0].scale
     tracks = [(t, reel[t.number]) for m, reel in zip(movies, reels, strict=True) for t in m.tracks]
     tracks = [(t, reel) for t, reel in tracks if reel.tables.samples]
     if not tracks:
         malformed("it has no fragments")
-    longest, traks = 0, []
+    longest, traks = 0, list[Bytes]()
     for number, (track, reel) in enumerate(tracks, 1):
         edits = _edits(track, reel, scale)
         length = sum(e.length for e in edits) if edits else _scaled(reel.tables.time, scale, track.scale)
         longest = max(longest, length)
-        traks.append(_trak(track, reel.tables, number, edits, length, large=large))
+        traks += _trak(track, reel.tables, number, edits, length, large=large)
     mvhd = with_duration(movies[0].mvhd, longest, next_track=len(tracks) + 1)
-    return made(b"moov", mvhd, *traks, movies[0].others)
+    return around(b"moov", [mvhd, *traks, movies[0].others])
 
 
 def _edits(track: Track, reel: Reel, scale: int) -> tuple[Edit, ...]:
@@ -156,21 +157,26 @@ def _scaled(time: int, scale: int, old: int) -> int:
     return -(-time * scale // old)
 
 
-def _trak(track: Track, tables: Tables, number: int, edits: tuple[Edit, ...], length: int, *, large: bool) -> bytes:
-    def stbl(old: bytes) -> bytes:
-        kept = {kind: (lambda _: b"") for kind in (b"stts", b"ctts", b"stss", b"stsc", b"stsz", b"stco", b"co64")}
-        rest = rewritten(old, {**kept, b"stz2": lambda _: b"", b"sgpd": lambda _: b"", b"sbgp": lambda _: b""})
-        return made(b"stbl", rest[8:], tables.boxes(large=large))
+_TABLES = (b"stts", b"ctts", b"stss", b"stsc", b"stsz", b"stz2", b"stco", b"co64", b"sgpd", b"sbgp")
+"""What a track's own tables, or fragments, take the place of."""
 
-    def minf(old: bytes) -> bytes:
+
+def _trak(
+    track: Track, tables: Tables, number: int, edits: tuple[Edit, ...], length: int, *, large: bool
+) -> list[Bytes]:
+    def stbl(old: bytes) -> list[Bytes]:
+        described = rewritten(old, {kind: lambda _: [] for kind in _TABLES})
+        return around(b"stbl", described[1:] + tables.boxes(large=large))
+
+    def minf(old: bytes) -> list[Bytes]:
         return rewritten(old, {b"stbl": stbl})
 
-    def mdia(old: bytes) -> bytes:
-        return rewritten(old, {b"mdhd": lambda mdhd: with_duration(mdhd, tables.time), b"minf": minf})
+    def mdia(old: bytes) -> list[Bytes]:
+        return rewritten(old, {b"mdhd": lambda mdhd: [with_duration(mdhd, tables.time)], b"minf": minf})
 
-    changes = {
-        b"tkhd": lambda tkhd: with_number(tkhd, number, length) + edit_list(edits),
-        b"edts": lambda _: b"",
+    changes: Rewrite = {
+        b"tkhd": lambda tkhd: [with_number(tkhd, number, length), edit_list(edits)],
+        b"edts": lambda _: [],
         b"mdia": mdia,
     }
     return rewritten(track.trak, changes)

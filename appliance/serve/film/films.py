@@ -1,7 +1,7 @@
 """Films, built when they are asked for: this module chooses how one is laid out and keeps what was built for a while.
 
-A film of files that are all held is *classic*, one of files still arriving is *indexed*. A viewer who began with one
-goes on with it: a player that reads on after a pause would mix them up otherwise.
+A film of files that are all held is *classic*, one of files still arriving, or read too slowly, *indexed*. A viewer who
+began with one goes on with it: a player that reads on after a pause would mix them up otherwise.
 """
 
 import asyncio
@@ -35,6 +35,9 @@ _MOST_MENDED = 4 * 1024 * 1024
 """Bytes of a segment that is rewritten in passing."""
 _MOST_SEGMENTS = 4
 """Rewritten segments kept of one film."""
+PATIENCE = 8.0
+"""Seconds that a viewer waits for a classic film: a disk that has to seek for each fragment takes longer for a long
+one. The viewer gets an indexed one then; the classic one goes on being built for the next."""
 _AT_ONCE = 2
 """Films being built at once; each reads all over a disk."""
 _EDITION = "1"
@@ -104,8 +107,8 @@ class _Order:
 class Films:
     """See the module. Call it from the loop; close it."""
 
-    def __init__(self, shelf: ReadyShelf, pool: MediaPool) -> None:
-        self._shelf, self._pool = shelf, pool
+    def __init__(self, shelf: ReadyShelf, pool: MediaPool, *, patience: float = PATIENCE) -> None:
+        self._shelf, self._pool, self._patience = shelf, pool, patience
         self._kept: OrderedDict[_Key, Film] = OrderedDict()
         self._building: dict[_Key, asyncio.Task[Film]] = {}
         self._choices: OrderedDict[tuple[str, tuple[PlayableFile, ...]], tuple[Form, float]] = OrderedDict()
@@ -121,9 +124,10 @@ class Films:
             return order.film(Form.JOINED, _joined(order))
         form = self._chosen(viewer, order.files) or await self._form(order)
         try:
-            film = self._kept.get(order.key(form)) or await self._build(order, form, open_file)
-        except NoRoom:
-            if form is not Form.CLASSIC:
+            async with asyncio.timeout(None if form is Form.INDEXED else self._patience):
+                film = self._kept.get(order.key(form)) or await self._build(order, form, open_file)
+        except (NoRoom, TimeoutError):
+            if form is Form.INDEXED:
                 raise
             form = Form.INDEXED
             film = self._kept.get(order.key(form)) or await self._build(order, form, open_file)

@@ -39,8 +39,7 @@ class Reel:
     """The track's time at its first sample, once there was one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lie:
+class Lie(NamedTuple):
     """Where a fragment's file lies in the film: ``shift`` is added to positions, which must be in [first, end)."""
 
     shift: int

@@ -222,7 +222,7 @@ def _moov(movies: Sequence[Movie], renumberings: Sequence[Renumbering], seconds:
 
 
 def _trak(track: Track, number: int) -> bytes:
-    return rewritten(track.trak, {b"tkhd": lambda tkhd: with_number(tkhd, number)})
+    return b"".join(rewritten(track.trak, {b"tkhd": lambda tkhd: [with_number(tkhd, number)]}))
 
 
 def mended(data: bytes, renumbering: Renumbering) -> bytes:

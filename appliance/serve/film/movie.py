@@ -15,6 +15,7 @@ from appliance.serve.film.boxes import (
     U64,
     Box,
     Bytes,
+    around,
     boxes,
     full,
     inside,
@@ -195,14 +196,15 @@ def edit_list(edits: tuple[Edit, ...]) -> bytes:
     return made(b"edts", full(b"elst", int(large), 0, U32.pack(len(edits)), lines))
 
 
-Rewrite = dict[bytes, Callable[[bytes], bytes]]
+Rewrite = dict[bytes, Callable[[bytes], list[Bytes]]]
+"""By kind of box what becomes of one: pieces, to be joined once, since a film's tables are millions of bytes."""
 
 
-def rewritten(whole: bytes, changes: Rewrite) -> bytes:
-    """Return a box with the boxes directly inside it changed by kind; what becomes empty is left out."""
+def rewritten(whole: bytes, changes: Rewrite) -> list[Bytes]:
+    """Return a box with the boxes directly inside it changed by kind, in pieces."""
     box = next(boxes(whole, 0, len(whole)))
-    out = []
+    out: list[Bytes] = []
     for inner in boxes(whole, box.body, box.end):
         change = changes.get(inner.kind)
-        out.append(raw(whole, inner) if change is None else change(raw(whole, inner)))
-    return made(box.kind, *out)
+        out += [raw(whole, inner)] if change is None else change(raw(whole, inner))
+    return around(box.kind, out)

@@ -8,9 +8,9 @@ import re
 import struct
 import sys
 from array import array
-from collections.abc import Iterator
+from collections.abc import Sequence
 
-from appliance.serve.film.boxes import LARGEST_SMALL, U32, full, malformed, no_room
+from appliance.serve.film.boxes import LARGEST_SMALL, U32, Bytes, around, malformed, no_room
 
 NOT_SYNC = 0x00010000
 """The flag of a sample that depends on others (8.8.3.1)."""
@@ -125,33 +125,33 @@ class Tables:
             self._syncs.append(before + at + 1)
             at = marks.find(1, at + 1)
 
-    def boxes(self, *, large: bool) -> bytes:
-        """Return the tables as boxes; ``large``: positions in 64 bits."""
-        return b"".join(self._boxes(large=large))
-
-    def _boxes(self, *, large: bool) -> Iterator[bytes]:
-        yield full(b"stts", 0, 0, U32.pack(len(self._durations)), b"".join(_PAIR.pack(*d) for d in self._durations))
+    def boxes(self, *, large: bool) -> list[Bytes]:
+        """Return the tables as boxes, in pieces; ``large``: positions in 64 bits."""
+        durations = [_PAIR.pack(*line) for line in self._durations]
+        out = self._box(b"stts", 0, U32.pack(len(durations)), durations)
         if self._shifted:
-            yield self._shift_box()
+            out += self._shift_box()
         if not self._all_sync:
-            yield full(b"stss", 0, 0, U32.pack(len(self._syncs)), _packed(self._syncs, 4))
-        runs = b"".join(_TRIPLE.pack(first, samples, 1) for first, samples in self._chunk_runs)
-        yield full(b"stsc", 0, 0, U32.pack(len(self._chunk_runs)), runs)
-        yield full(b"stsz", 0, 0, _PAIR.pack(0, self.samples), *self._sizes)
+            out += self._box(b"stss", 0, U32.pack(len(self._syncs)), [_packed(self._syncs, 4)])
+        runs = [_TRIPLE.pack(first, samples, 1) for first, samples in self._chunk_runs]
+        out += self._box(b"stsc", 0, U32.pack(len(runs)), runs)
+        out += self._box(b"stsz", 0, _PAIR.pack(0, self.samples), self._sizes)
         kind, width = (b"co64", 8) if large else (b"stco", 4)
-        yield full(kind, 0, 0, U32.pack(len(self._chunks)), _packed(self._chunks, width))
+        return out + self._box(kind, 0, U32.pack(len(self._chunks)), [_packed(self._chunks, width)])
 
-    def _shift_box(self) -> bytes:
+    def _box(self, kind: bytes, version: int, head: bytes, lines: Sequence[Bytes]) -> list[Bytes]:
+        return around(kind, (U32.pack(version << 24), head, *lines))
+
+    def _shift_box(self) -> list[Bytes]:
         columns = b"".join(self._shifts)
         version = int(self._signed)
         if columns == columns[:4] * self.samples:
-            return full(b"ctts", version, 0, _PAIR.pack(1, self.samples), columns[:4])
-        lines = bytearray(8 * self.samples)
+            return self._box(b"ctts", version, U32.pack(1), [U32.pack(self.samples), columns[:4]])
+        lines = bytearray(U32.pack(1)) * (2 * self.samples)
         pairs = memoryview(lines).cast("I")
-        pairs[::2] = memoryview(U32.pack(1) * self.samples).cast("I")
         pairs[1::2] = memoryview(columns).cast("I")
         pairs.release()
-        return full(b"ctts", version, 0, U32.pack(self.samples), lines)
+        return self._box(b"ctts", version, U32.pack(self.samples), [lines])
 
 
 def _numbers(column: bytes) -> "array[int]":
