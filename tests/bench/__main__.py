@@ -1,4 +1,4 @@
-"""All benchmarks in turn: ``python -m tests.bench [media|film|swarm|house|plan|trace]``. This module only calls them."""
+"""All benchmarks: ``python -m tests.bench [media|film|swarm|house|plan|trace]``. This module calls them."""
 
 import sys
 
