@@ -6,7 +6,7 @@ in the playlist's own folder.
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -91,10 +91,16 @@ def read_playlist(data: bytes, url: str, sizes: Mapping[str, ByteCount]) -> Byte
     return parser.result()
 
 
-def playlist_text(bytemap: ByteMap, sizes: Mapping[str, ByteCount], address: Callable[[str], str] = quote) -> str:
+def playlist_text(
+    bytemap: ByteMap,
+    sizes: Mapping[str, ByteCount],
+    address: Callable[[str], str] = quote,
+    tags: Sequence[str] = (),
+) -> str:
     """Return the VOD playlist of a byte map; ``address`` turns a file's name into what the playlist says.
 
-    With the default it is what belongs on the disk: base names, which ``read_playlist`` takes with an empty ``url``.
+    ``tags`` are lines that hold for the whole of it. With the default address it is what belongs on the disk: base
+    names, which ``read_playlist`` takes with an empty ``url``.
     """
     ranged = any(_is_part(s, sizes) for s in bytemap.segments)
     version = 7 if bytemap.init is not None else 4 if ranged else 3
@@ -104,6 +110,7 @@ def playlist_text(bytemap: ByteMap, sizes: Mapping[str, ByteCount], address: Cal
         f"#EXT-X-TARGETDURATION:{bytemap.target_duration}",
         "#EXT-X-MEDIA-SEQUENCE:0",
         "#EXT-X-PLAYLIST-TYPE:VOD",
+        *tags,
     ]
     if bytemap.init is not None:
         span = f',BYTERANGE="{bytemap.init.length}@{bytemap.init.offset}"' if _is_part(bytemap.init, sizes) else ""

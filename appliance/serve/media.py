@@ -1,6 +1,7 @@
 """The byte path: this module is the ASGI app below ``/media/{video_id}/``. It decides nothing about access.
 
     master.m3u8   {rendition}.m3u8   captions/{language}.m3u8      playlists, written by us
+    {rendition}.iframes.m3u8         single pictures to wind by
     file/{name}                      media files as they lie, by byte range
     {rendition}.mp4 {rendition}.ts   films: a rendition as one progressive file, with its sound, by byte range
     thumbnail.jpg storyboard.jpg     captions/{language}.vtt captions/{language}.srt
@@ -11,7 +12,7 @@ The path may come with or without ``/media`` in front, and with a slash at its e
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Protocol
@@ -28,7 +29,15 @@ from appliance.serve.film.films import Films, film_kind
 from appliance.serve.film.headers import film_headers
 from appliance.serve.film.source import FilmSource
 from appliance.serve.heads import Heads, shifted
-from appliance.serve.playlist import caption_playlist, master_playlist, offered_captions, rendition_playlist
+from appliance.serve.iframes import IFrames
+from appliance.serve.playlist import (
+    caption_playlist,
+    master_playlist,
+    offered_captions,
+    rendition_playlist,
+    stills_playlist,
+    wound_through,
+)
 from appliance.serve.ranges import Answer, Headers, answer, entity_tag
 from appliance.serve.source import PATIENCE, ArrivingSource, MediaPool, Source
 from appliance.serve.subtitles import srt
@@ -73,6 +82,7 @@ class _House:
     pool: MediaPool
     films: Films
     heads: Heads
+    iframes: IFrames
 
 
 class MediaApp:
@@ -89,6 +99,7 @@ class MediaApp:
     def close(self) -> None:
         """Take no further request. Does not wait for reads that hang."""
         self._house.films.close()
+        self._house.iframes.close()
         self._house.pool.close()
 
 
@@ -106,9 +117,8 @@ def create_media_app(
     It reads ``scope["state"]["viewer"]`` (a ``Viewer``); without one the viewer is on the LAN.
     """
     pool = MediaPool()
-    return MediaApp(
-        _House(shelf, leases, count, throttle, patience, seen, pool, Films(shelf, pool), Heads(shelf, pool))
-    )
+    films, heads, iframes = Films(shelf, pool), Heads(shelf, pool), IFrames(shelf, pool)
+    return MediaApp(_House(shelf, leases, count, throttle, patience, seen, pool, films, heads, iframes))
 
 
 async def _guarded(house: _House, exchange: Exchange, path: str) -> None:
@@ -185,6 +195,8 @@ class _Request:
                 return await self.picture(self.playable.thumbnail)
             case ["storyboard.jpg"]:
                 return await self.picture(self.playable.storyboard_file)
+            case [name] if name.endswith(".iframes.m3u8"):
+                return await self.stills_playlist(name.removesuffix(".iframes.m3u8"))
             case [name] if name.endswith(".m3u8"):
                 return await self.rendition_playlist(name.removesuffix(".m3u8"))
             case [name] if name.endswith((".mp4", ".ts")):
@@ -195,7 +207,8 @@ class _Request:
 
     async def master(self) -> None:
         playable = await self.house.heads.checked(self.playable)
-        text = await self.house.pool.run(partial(master_playlist, playable))
+        known = await self.house.iframes.soon(playable, wound_through(playable))
+        text = await self.house.pool.run(partial(master_playlist, playable, known))
         if text is None:
             raise NotPlayable(
                 "no_playlist",
@@ -205,9 +218,23 @@ class _Request:
         await self._text(text.encode(), HLS)
 
     async def rendition_playlist(self, name: str) -> None:
-        text = await self.house.pool.run(partial(rendition_playlist, self._rendition(name)))
+        known = await self.house.iframes.soon(self.playable, [self._rendition(name)])
+        alone = replace(self.playable, renditions=(self._rendition(name),))
+        (rendition,) = (await self.house.heads.checked(alone)).renditions
+        text = await self.house.pool.run(partial(rendition_playlist, self.playable, rendition, known))
         if text is None:
             raise NotPlayable("no_playlist", "This rendition is one plain file, without a playlist.")
+        await self._text(text.encode(), HLS)
+
+    async def stills_playlist(self, name: str) -> None:
+        """Answer with the list of a rendition's single pictures, once all of it is read."""
+        rendition = self._rendition(name)
+        late = NotPlayable("opening", "The pictures are still being read.", hint="Try again in a moment.", status=504)
+        reading = self.house.iframes.findings(self.playable, rendition)
+        findings = await self.exchange.wait_for(reading, self.house.patience, late)
+        text = await self.house.pool.run(partial(stills_playlist, rendition, findings))
+        if text is None:
+            raise NotPlayable("no_playlist", "This rendition has no list of single pictures.")
         await self._text(text.encode(), HLS)
 
     async def caption(self, name: str) -> None:

@@ -99,7 +99,7 @@ def test_nothing_that_is_not_known_is_claimed() -> None:
 def test_a_video_without_hls_has_no_master_playlist() -> None:
     plain = replace(hls(360), kind=RenditionKind.WEB, bytemap=None)
     assert master_playlist(playable(plain)) is None
-    assert rendition_playlist(plain) is None
+    assert rendition_playlist(playable(plain), plain) is None
     assert master_playlist(playable()) is None
 
 
@@ -123,7 +123,7 @@ def test_captions_are_one_a_language_a_persons_first_and_cannot_break_a_line() -
 
 def test_a_rendition_playlist_addresses_our_own_files() -> None:
     held = hls(360)
-    text = rendition_playlist(held)
+    text = rendition_playlist(playable(held), held)
     assert text is not None
     playlist = parse_media(text)
     check_media(playlist, {"file/360p.mp4": held.size})
@@ -137,7 +137,7 @@ def test_names_that_need_it_are_encoded_in_addresses() -> None:
         files=(PlayableFile(name, ByteCount(1000), "x"),),
         bytemap=ByteMap(None, (Segment(4.0, name, ByteCount(0), ByteCount(1000)),), 4),
     )
-    text = rendition_playlist(odd)
+    text = rendition_playlist(playable(odd), odd)
     assert text is not None
     assert "file/a%20%23%3F%252f%22.mp4" in text.splitlines()
 
@@ -145,7 +145,8 @@ def test_names_that_need_it_are_encoded_in_addresses() -> None:
 def test_whole_files_get_no_byte_range() -> None:
     files = tuple(PlayableFile(f"s{n}.ts", ByteCount(1000 + n), str(n)) for n in range(3))
     segments = tuple(Segment(4.0, f.name, ByteCount(0), f.size) for f in files)
-    text = rendition_playlist(replace(hls(360), files=files, bytemap=ByteMap(None, segments, 4)))
+    held = replace(hls(360), files=files, bytemap=ByteMap(None, segments, 4))
+    text = rendition_playlist(playable(held), held)
     assert text is not None
     playlist = parse_media(text)
     check_media(playlist, {f"file/{f.name}": f.size for f in files})
@@ -200,7 +201,7 @@ def test_recorded_renditions_get_playlists_that_obey_the_rules(slug: str) -> Non
     by_address = {f"{r.name}.m3u8": r for r in renditions}
     peaks = {}
     for address, one in by_address.items():
-        text = rendition_playlist(one)
+        text = rendition_playlist(playable(*renditions), one)
         assert text is not None
         playlist = parse_media(text)
         addresses: dict[str, int] = {f"file/{f.name}": f.size for f in one.files}
