@@ -126,12 +126,17 @@ class _Drawing:
     def _pictures(self) -> list[str]:
         small = f"{self.base}/dlna/art/{self.item.video.id}.jpg"
         large = f"{self.base}/media/{self.item.video.id}/thumbnail.jpg"
-        out = []
-        if self.quirks.art != "large":
-            out.append(f'<upnp:albumArtURI dlna:profileID="JPEG_TN">{small}</upnp:albumArtURI>')
-        if self.quirks.art != "small":
-            out.append(f"<upnp:albumArtURI>{large}</upnp:albumArtURI>")
-        return out
+        tiny = f'<upnp:albumArtURI dlna:profileID="JPEG_TN">{small}</upnp:albumArtURI>'
+        whole = f"<upnp:albumArtURI>{large}</upnp:albumArtURI>"
+        match self.quirks.art:
+            case "small":
+                return [tiny]
+            case "large":
+                return [whole]
+            case "both":
+                return [tiny, whole]
+            case "large first":
+                return [whole, tiny]
 
     def _film(self, film: Film) -> str:
         video, offer = self.item.video, film.offer

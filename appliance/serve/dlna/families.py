@@ -22,7 +22,7 @@ class Quirks:
     """How a family is answered. The defaults are for whom we do not know.
 
     ``tallest``, ``fastest``: lines, and pictures a second, of what is offered before what has more; ``resources``:
-    renditions offered at most; ``art``: the picture of 160 pixels, the origin's own, or both; ``caption_info``:
+    renditions offered at most; ``art``: the picture of 160 pixels, the origin's own, or both in either order; ``caption_info``:
     ``sec:CaptionInfoEx``, ``caption_resources``: subtitles as ``res`` too, ``caption_attributes``: as ``pv:``
     attributes of ``res``; ``own_order``: whatever order is asked for, ours is given; ``aliases``: ids asked for that
     mean ones of ours; ``model``, ``suffix`` (of the name), ``capabilities`` (``sec:ProductCap``): in the description.
@@ -32,7 +32,7 @@ class Quirks:
     tallest: int = 1080
     fastest: int = 60
     resources: int = 3
-    art: Literal["small", "large", "both"] = "both"
+    art: Literal["small", "large", "both", "large first"] = "both"
     caption_info: bool = True
     caption_resources: bool = False
     caption_attributes: bool = False
