@@ -99,19 +99,30 @@ def _vp9(kind: str, record: bytes) -> str:
 
 def _esds(record: bytes) -> str:
     """ISO/IEC 14496-1 §7.2.6: the object type, and of MPEG-4 audio the audio object type."""
-    config = _descriptor(record[4:], 0x03)
-    if len(config) < 3:
-        return ""
-    skipped = 3 + (2 if config[2] & 0x80 else 0) + (2 if config[2] & 0x20 else 0)
-    if config[2] & 0x40 and len(config) > skipped:
-        skipped += 1 + config[skipped]
-    decoder = _descriptor(config[skipped:], 0x04)
+    decoder = _decoder(record)
     if len(decoder) < 13:
         return ""
     if decoder[0] != 0x40:
         return f"mp4a.{decoder[0]:02x}"
     specific = _descriptor(decoder[13:], 0x05)
     return f"mp4a.40.{_audio_object(specific)}" if specific else ""
+
+
+def _specific(record: bytes) -> bytes:
+    """The AudioSpecificConfig of MPEG-4 audio, empty of any other."""
+    decoder = _decoder(record)
+    return _descriptor(decoder[13:], 0x05) if len(decoder) >= 13 and decoder[0] == 0x40 else b""
+
+
+def _decoder(record: bytes) -> bytes:
+    """The body of the DecoderConfigDescriptor in an ``esds``."""
+    config = _descriptor(record[4:], 0x03)
+    if len(config) < 3:
+        return b""
+    skipped = 3 + (2 if config[2] & 0x80 else 0) + (2 if config[2] & 0x20 else 0)
+    if config[2] & 0x40 and len(config) > skipped:
+        skipped += 1 + config[skipped]
+    return _descriptor(config[skipped:], 0x04)
 
 
 def _audio_object(specific: bytes) -> int:
@@ -129,3 +140,29 @@ def _descriptor(data: bytes, tag: int) -> bytes:
         if not data[at] & 128:
             break
     return data[at + 1 : at + 1 + length]
+
+
+def channels_of_mp4(head: bytes) -> int:
+    """Return the most channels that an MP4's AAC tracks have, 0 where none says (ISO/IEC 14496-3 §1.6.2.1)."""
+    moov = next((body for kind, body in _boxes(head) if kind == b"moov"), b"")
+    most = 0
+    for kind, trak in _boxes(moov):
+        if kind != b"trak":
+            continue
+        body: bytes = trak
+        for step in _WAY:
+            body = next((inner for name, inner in _boxes(body) if name == step), b"")
+        for name, entry in _boxes(body[8:]):
+            if name == b"mp4a":
+                most = max(most, _channels(_specific(dict(_boxes(entry[_SOUND_ENTRY:])).get(b"esds", b""))))
+    return most
+
+
+def _channels(specific: bytes) -> int:
+    """The channel configuration of an AudioSpecificConfig, for plain object types; 7 means eight channels."""
+    if len(specific) < 2 or specific[0] >> 3 == 31:
+        return 0
+    bits = int.from_bytes(specific[:6].ljust(6, b"\0"), "big")
+    explicit = bits >> 39 & 15 == 15
+    told = bits >> (11 if explicit else 35) & 15
+    return 8 if told == 7 else told if told < 7 else 0
