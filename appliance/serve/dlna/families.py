@@ -22,10 +22,11 @@ class Quirks:
     """How a family is answered. The defaults are for whom we do not know.
 
     ``tallest``, ``fastest``: lines, and pictures a second, of what is offered before what has more; ``resources``:
-    renditions offered at most; ``art``: the picture of 160 pixels, the origin's own, or both in either order; ``caption_info``:
-    ``sec:CaptionInfoEx``, ``caption_resources``: subtitles as ``res`` too, ``caption_attributes``: as ``pv:``
-    attributes of ``res``; ``own_order``: whatever order is asked for, ours is given; ``aliases``: ids asked for that
-    mean ones of ours; ``model``, ``suffix`` (of the name), ``capabilities`` (``sec:ProductCap``): in the description.
+    renditions offered at most; ``art``: the picture of 160 pixels, the origin's own, or both, in either order;
+    ``caption_info``: ``sec:CaptionInfoEx``, ``caption_resources``: subtitles as ``res`` too, ``caption_attributes``:
+    as ``pv:`` attributes of ``res``; ``own_order``: whatever order is asked for, ours is given; ``aliases``: ids asked
+    for that mean ones of ours; ``model``, ``suffix`` (of the name), ``capabilities`` (``sec:ProductCap``): in the
+    description.
     """
 
     family: str = ""
