@@ -94,7 +94,7 @@ def shelf(made: Made, *, arriving: bool = False, piece: int = PIECE) -> Shelf:
 
 @dataclass
 class Asked:
-    """One request of a player: from which byte of the film, and how many it was given before it had enough."""
+    """One request of a player: from which byte of the film, and, at its end, how many it was given."""
 
     first: int
     given: int
@@ -126,12 +126,12 @@ async def cinema(shelf: Shelf, name: str, **options: Any) -> AsyncIterator[Cinem
     async def logged(scope: Scope, receive: Receive, send: Send) -> None:
         before = len(notes.counted)
         told = dict(scope["headers"]).get(b"range", b"bytes=0-").decode()
+        asked = Asked(int(told.removeprefix("bytes=").partition("-")[0] or 0), 0)
+        place.asked.append(asked)
         try:
             await app(scope, receive, send)
         finally:
-            given = sum(size for *_, size in notes.counted[before:])
-            first = told.removeprefix("bytes=").partition("-")[0]
-            place.asked.append(Asked(int(first or 0), given))
+            asked.given = sum(size for *_, size in notes.counted[before:])
 
     try:
         async with served(logged, **options) as (host, port):

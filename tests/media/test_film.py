@@ -360,3 +360,29 @@ async def test_a_disk_too_slow_for_a_classic_film_gives_another_now_and_that_one
     finally:
         theatre.close()
         pool.close()
+
+
+async def test_a_classic_film_goes_on_when_its_files_went_and_arrive_again(
+    films: dict[tuple[Layout, bool], Film],
+) -> None:
+    place, held, arriving = shelf(film(Layout.SPLIT)), films[Layout.SPLIT, False], films[Layout.SPLIT, True]
+    async with cinema(place, "360p.mp4") as shown, httpx.AsyncClient() as client:
+        assert (await client.get(shown.url)).content == held.data
+        place.arriving = True
+        assert (await client.get(shown.url)).content == held.data
+    async with cinema(place, "360p.mp4") as shown, httpx.AsyncClient() as client:
+        assert (await client.get(shown.url)).content == arriving.data
+
+
+@pytest.mark.parametrize("arriving", [False, True])
+async def test_sound_alone_and_pictures_that_never_had_a_sound_are_films_too(arriving: bool, tmp_path: Path) -> None:
+    place = shelf(film(Layout.SPLIT), arriving=arriving)
+    async with cinema(place, "audio.mp4") as shown, httpx.AsyncClient() as client:
+        answer = await client.get(shown.url)
+        assert answer.headers["content-type"] == "audio/mp4"
+        place.playing = replace(place.playing, renditions=place.playing.renditions[:1])
+        silent = await client.get(shown.base + "360p.mp4")
+        assert silent.headers["content-type"] == "video/mp4"
+    for name, data, kind in (("sound", answer.content, "audio"), ("silent", silent.content, "video")):
+        (tmp_path / name).write_bytes(data)
+        assert set(streams(tmp_path / name)) == {kind}

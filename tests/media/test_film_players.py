@@ -180,7 +180,9 @@ async def test_gstreamer_decodes_it_all(form: tuple[Layout, bool]) -> None:
         code, said = await run("gst-discoverer-1.0", "-v", place.url)
         assert code == 0, said
         assert "video" in said.lower()
-        assert re.search(r"Duration: 0:0(2:00|1:59)", said), said
+        assert "Seekable: yes" in said
+        if form[0] is not Layout.TS:  # whose length it guesses from the first bytes
+            assert re.search(r"Duration: 0:0(2:00|1:59)", said), said
 
 
 async def test_chromium_seeks_in_its_video_element(form: tuple[Layout, bool]) -> None:

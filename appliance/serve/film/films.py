@@ -44,6 +44,10 @@ _EDITION = "1"
 """Changed when films of the same files come out with other bytes."""
 
 
+class _NotHeld(NotPlayable):
+    """A file of a classic film has gone since."""
+
+
 class Form(StrEnum):
     CLASSIC = "classic"
     INDEXED = "indexed"
@@ -126,7 +130,7 @@ class Films:
         try:
             async with asyncio.timeout(None if form is Form.INDEXED else self._patience):
                 film = self._kept.get(order.key(form)) or await self._build(order, form, open_file)
-        except (NoRoom, TimeoutError):
+        except (NoRoom, _NotHeld, TimeoutError):
             if form is Form.INDEXED:
                 raise
             form = Form.INDEXED
@@ -229,7 +233,7 @@ def _read_classic(strips: Sequence[Strip], size: int, paths: dict[PlayableFile, 
         descriptors: dict[PlayableFile, int] = {}
         for file, path in paths.items():
             if path is None:
-                raise NotPlayable("file_missing", "The file is not on the disk any more.", "Try again.", 503)
+                raise _NotHeld("file_missing", "The file is not on the disk any more.", "Try again.", 503)
             descriptors[file] = opened(path, file.size, None)
             closing.callback(os.close, descriptors[file])
         try:
