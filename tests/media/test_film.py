@@ -5,7 +5,7 @@ import json
 import subprocess
 import threading
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from appliance.domain.shelf import PlayableCaption, PlayableFile
+from appliance.domain.shelf import Playable, PlayableCaption, PlayableFile
 from appliance.domain.units import ByteCount
 from appliance.domain.viewer import Viewer
 from appliance.serve.film.classic import classic_layout
@@ -24,6 +24,7 @@ from appliance.serve.film.size import film_offer
 from appliance.serve.media import create_media_app
 from appliance.serve.source import MediaPool, Source
 from appliance.serve.subtitles import srt
+from tests.media.epic import epic
 from tests.media.filming import Shelf, cinema, shelf
 from tests.media.shelf import VIDEO, Notes, seen_as, served, serving, with_caption
 from tests.world.media import Layout, Made, made
@@ -386,3 +387,25 @@ async def test_sound_alone_and_pictures_that_never_had_a_sound_are_films_too(arr
     for name, data, kind in (("sound", answer.content, "audio"), ("silent", silent.content, "video")):
         (tmp_path / name).write_bytes(data)
         assert set(streams(tmp_path / name)) == {kind}
+
+
+@pytest.mark.parametrize("arriving", [False, True])
+async def test_pictures_that_are_shown_in_another_order_than_they_come_keep_their_times(
+    arriving: bool, tmp_path: Path
+) -> None:
+    rendition = await asyncio.to_thread(partial(epic, tmp_path, seconds=20, holes=False))
+    place = Shelf(tmp_path, Playable(VIDEO, "An epic", 20, (rendition,)), arriving=arriving)
+    async with cinema(place, "720p.mp4") as shown, httpx.AsyncClient() as client:
+        (tmp_path / "film.mp4").write_bytes((await client.get(shown.url)).content)
+    film, original = tmp_path / "film.mp4", tmp_path / "720p.mp4"
+    for kind in ("v", "a"):
+        assert await asyncio.to_thread(packets, film, kind) == await asyncio.to_thread(packets, original, kind)
+    assert await asyncio.to_thread(frames, film, "v") == await asyncio.to_thread(frames, original, "v")
+
+
+def packets(path: Path, kind: str) -> list[tuple[float, float, str]]:
+    """When each packet is decoded and shown, in seconds, and whether one can begin with it."""
+    told = ran("ffprobe", "-v", "error", "-select_streams", kind, "-show_entries", "packet=pts_time,dts_time,flags",
+               "-of", "csv=p=0", path)  # fmt: skip
+    rows = [line.split(",") for line in told.splitlines() if line]
+    return [(round(float(pts), 4), round(float(dts), 4), flags[:1]) for pts, dts, flags, *_ in rows]

@@ -88,7 +88,7 @@ def test_bytes_changed_anywhere_in_the_heads_never_break_more_than_the_film(chan
 
 
 @pytest.mark.trial
-@settings(max_examples=20_000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=5_000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.tuples(heads, st.binary(min_size=1, max_size=8)), min_size=1, max_size=4))
 def test_very_many_changes_never_break_more_than_the_film(changes: list[tuple[int, bytes]]) -> None:
     rendition, data = original()

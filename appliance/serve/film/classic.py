@@ -141,14 +141,17 @@ def _moov(movies: Sequence[Movie], reels: Sequence[dict[int, Reel]], *, large: b
 
 
 def _edits(track: Track, reel: Reel, scale: int) -> tuple[Edit, ...]:
-    """Return a track's edit list with what fragments leave open said: its end, and a beginning later than 0."""
-    edits = track.edits
+    """Return a track's edit list with what fragments leave open said: its end, and a beginning later than 0.
+
+    Pictures that come in another order than they are shown are all shown later by the first one's shift.
+    """
+    edits, end = track.edits, reel.tables.time + reel.tables.first_shift
     if edits and not edits[-1].length:
-        shown = reel.tables.time - max(0, edits[-1].start)
+        shown = end - max(0, edits[-1].start)
         edits = (*edits[:-1], replace(edits[-1], length=max(1, _scaled(shown, scale, track.scale))))
     if reel.start:
         late = Edit(_scaled(reel.start, scale, track.scale), -1, 1 << 16)
-        edits = (late, *(edits or (Edit(_scaled(reel.tables.time, scale, track.scale), 0, 1 << 16),)))
+        edits = (late, *(edits or (Edit(_scaled(end, scale, track.scale), 0, 1 << 16),)))
     return edits
 
 
