@@ -4,9 +4,10 @@ import os
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 
-from appliance.domain.shelf import NotPlayable, Playable, PlayableFile, PlayableRendition, ReadyShelf
+from appliance.domain.shelf import ByteMap, NotPlayable, Playable, PlayableFile, PlayableRendition, ReadyShelf
 from appliance.domain.video import RenditionKind
 from appliance.serve.codecs import ENOUGH, codecs_of_mp4
+from appliance.serve.key_pictures import frame_rate
 from appliance.serve.source import MediaPool, opened
 from appliance.serve.transport import codecs_of_ts, first_pts
 
@@ -15,10 +16,14 @@ _MOST_KEPT = 2000
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """``codecs`` as in RFC 6381, empty where they cannot be told; ``pts`` in 90 kHz ticks, of transport streams."""
+    """``codecs`` as in RFC 6381, empty where they cannot be told; ``pts`` in 90 kHz ticks, of transport streams.
+
+    ``fps``: pictures a second in the first fragment, 0 where that is not to be seen.
+    """
 
     codecs: str = ""
     pts: int | None = None
+    fps: float = 0.0
 
 
 class Heads:
@@ -37,7 +42,7 @@ class Heads:
         key = file.identity, file.size
         known = self._kept.get(key)
         if known is None:
-            known = await self._read(playable, file, offset, is_ts=offset is None)
+            known = await self._read(playable, file, offset, rendition.bytemap)
             if known == Beginning():
                 return known
             self._kept[key] = known
@@ -46,11 +51,15 @@ class Heads:
         return known
 
     async def checked(self, playable: Playable) -> Playable:
-        """Return the video with the codecs that its held renditions have, whatever the origin called them."""
+        """Return the video with the codecs that its held renditions have, whatever the origin called them.
+
+        Also with their pictures a second, where the origin told none.
+        """
         renditions = []
         for rendition in playable.renditions:
-            told = (await self.beginning(playable, rendition)).codecs
-            renditions.append(replace(rendition, codecs=told) if told else rendition)
+            told = await self.beginning(playable, rendition)
+            codecs, fps = told.codecs or rendition.codecs, rendition.fps or told.fps
+            renditions.append(replace(rendition, codecs=codecs, fps=fps))
         return replace(playable, renditions=tuple(renditions))
 
     async def pts(self, playable: Playable) -> int | None:
@@ -60,7 +69,9 @@ class Heads:
                 return told
         return None
 
-    async def _read(self, playable: Playable, file: PlayableFile, offset: int | None, *, is_ts: bool) -> Beginning:
+    async def _read(
+        self, playable: Playable, file: PlayableFile, offset: int | None, bytemap: ByteMap | None
+    ) -> Beginning:
         path = self._shelf.file_now(playable.video, file.name)
         if path is None:
             return Beginning()
@@ -71,7 +82,9 @@ class Heads:
                 head = os.pread(fd, ENOUGH, offset or 0)
             finally:
                 os.close(fd)
-            return Beginning(codecs_of_ts(head), first_pts(head)) if is_ts else Beginning(codecs_of_mp4(head))
+            if offset is None or bytemap is None:
+                return Beginning(codecs_of_ts(head), first_pts(head))
+            return Beginning(codecs_of_mp4(head), fps=frame_rate(head, bytemap))
 
         try:
             return await self._pool.run(read)

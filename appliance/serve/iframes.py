@@ -48,7 +48,8 @@ class IFrames:
 
     async def soon(self, playable: Playable, renditions: Sequence[PlayableRendition]) -> dict[RenditionName, Findings]:
         """Return what is known of all renditions of a video within a moment; the rest of ``renditions`` is read on."""
-        begun = [t for r in renditions if (t := self._begin(playable, r, most=_MOST_WAITING)) is not None]
+        unread = [r for r in renditions if r.files not in self._reading]  # what took longer than a moment once
+        begun = [t for r in unread if (t := self._begin(playable, r, most=_MOST_WAITING)) is not None]
         if begun:
             await asyncio.wait(begun, timeout=GLANCE)
         known = ((r.name, self._kept.get(r.files)) for r in playable.renditions)
