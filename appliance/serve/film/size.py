@@ -56,17 +56,21 @@ class Offer:
     size: ByteCount
 
 
-def film_offer(rendition: Piece, all_of_video: Sequence[Piece], duration: int, *, in_parts: bool = False) -> Offer:
+def film_offer(
+    rendition: Piece, all_of_video: Sequence[Piece], duration: int, *, in_parts: bool = False, file_name: str = ""
+) -> Offer:
     """Return the film of one rendition.
 
     ``all_of_video`` are the video's renditions in the catalogue's order (the sound may be one of its own),
     ``duration`` is the video's in whole seconds. ``in_parts``: the rendition is a folder of transport stream segments
-    (``Rendition.file_url`` ends with a slash).
+    (``Rendition.file_url`` ends with a slash). ``file_name``, of a plain file (its address will do), tells its type.
     """
     if in_parts:
         return Offer(f"{rendition.name}.ts", "video/mpeg", rendition.size)
     sound = sound_of(rendition, all_of_video)
     content_type = "video/mp4" if rendition.has_video else "audio/mp4"
+    if rendition.kind is RenditionKind.WEB and file_name.lower().endswith(".webm"):
+        content_type = "video/webm"
     return Offer(f"{rendition.name}.mp4", content_type, film_size(rendition, sound, duration))
 
 
