@@ -18,12 +18,16 @@ class MediaPlaylist:
     map: tuple[str, int | None, int | None] | None = None
     parts: list[Part] = field(default_factory=list)
     ended: bool = False
+    independent: bool = False
+    stills_only: bool = False
 
 
 @dataclass
 class MasterPlaylist:
     variants: list[tuple[dict[str, str], str]] = field(default_factory=list)
     media: list[dict[str, str]] = field(default_factory=list)
+    stills: list[dict[str, str]] = field(default_factory=list)
+    independent: bool = False
 
 
 def attributes(text: str) -> dict[str, str]:
@@ -43,6 +47,10 @@ def parse_master(text: str) -> MasterPlaylist:
             out.variants.append((attributes(line.partition(":")[2]), after))
         elif line.startswith("#EXT-X-MEDIA:"):
             out.media.append(attributes(line.partition(":")[2]))
+        elif line.startswith("#EXT-X-I-FRAME-STREAM-INF:"):
+            out.stills.append(attributes(line.partition(":")[2]))
+        elif line == "#EXT-X-INDEPENDENT-SEGMENTS":
+            out.independent = True
     groups = {(m["TYPE"], m["GROUP-ID"]) for m in out.media}
     for variant, _ in out.variants:
         for kind in ("AUDIO", "SUBTITLES"):
@@ -69,6 +77,10 @@ def parse_media(text: str) -> MediaPlaylist:
             span = (int(length), int(offset))
         elif line == "#EXT-X-ENDLIST":
             out.ended = True
+        elif line == "#EXT-X-INDEPENDENT-SEGMENTS":
+            out.independent = True
+        elif line == "#EXT-X-I-FRAMES-ONLY":
+            out.stills_only = True
         elif line and not line.startswith("#"):
             assert duration is not None
             out.parts.append(Part(line, duration, span[1] if span else None, span[0] if span else None))
@@ -92,6 +104,26 @@ def check_media(playlist: MediaPlaylist, sizes: dict[str, int]) -> None:
         assert part.offset == ends.get(part.uri, 0), "ranges are not contiguous"
         ends[part.uri] = part.offset + part.length
         assert ends[part.uri] <= sizes[part.uri], "a range ends past the file"
+
+
+def check_stills(stills: MediaPlaylist, media: MediaPlaylist, sizes: dict[str, int]) -> None:
+    """Assert what a list of single pictures must obey, beside the playlist of the rendition that they are from."""
+    assert stills.ended
+    assert stills.stills_only
+    assert stills.map == media.map
+    assert all(round(p.duration) <= stills.target for p in stills.parts)
+    assert abs(sum(p.duration for p in stills.parts) - sum(p.duration for p in media.parts)) < 0.001
+    times, time = {}, 0.0
+    for part in media.parts:
+        times[round(time, 3)], time = part, time + part.duration
+    time = 0.0
+    for still in stills.parts:
+        segment = times[round(time, 3)]
+        assert still.uri == segment.uri
+        assert still.length
+        first, end = segment.offset or 0, (segment.offset or 0) + (segment.length or sizes[segment.uri])
+        assert first <= (still.offset or 0) < (still.offset or 0) + still.length <= end, "not inside its segment"
+        time += still.duration
 
 
 def peak(playlist: MediaPlaylist, sizes: dict[str, int]) -> float:
