@@ -11,11 +11,14 @@ from appliance.domain.video import RenditionKind
 from appliance.library.bytemap import read_master, read_playlist
 from appliance.serve.m3u import LibraryEntry, library_m3u
 from appliance.serve.playlist import (
+    Findings,
     average_bandwidth,
     caption_playlist,
     master_playlist,
     peak_bandwidth,
     rendition_playlist,
+    stills_playlist,
+    wound_through,
 )
 from tests.media.rules import check_media, parse_master, parse_media, peak
 from tests.media.shelf import VIDEO, noise, rendition
@@ -94,6 +97,71 @@ def test_sound_alone_plays() -> None:
 def test_nothing_that_is_not_known_is_claimed() -> None:
     [(attributes, _)] = parse_master(master_of(replace(hls(360), codecs="", fps=0.0, width=0))).variants
     assert set(attributes) == {"BANDWIDTH", "AVERAGE-BANDWIDTH"}
+
+
+def test_all_playlists_of_a_video_but_lists_of_pictures_have_one_target_duration() -> None:
+    short, long = hls(360), hls(720)
+    assert long.bytemap is not None
+    long = replace(long, bytemap=replace(long.bytemap, target_duration=9))
+    video = playable(short, long, replace(hls(240), kind=RenditionKind.WEB))
+    texts = [rendition_playlist(video, r) for r in (short, long)]
+    assert [parse_media(text).target for text in texts if text is not None] == [9, 9]
+    assert short.bytemap is not None
+    stills = stills_playlist(short, Findings(short.bytemap, independent=True))
+    assert stills is not None
+    assert parse_media(stills).target == 4
+    assert stills_playlist(short, Findings()) is None
+
+
+def test_segments_are_called_independent_only_where_that_is_known_of_all() -> None:
+    low, high, sound = hls(240, audio=False), hls(480, audio=False), hls(0, video=False)
+    known = {low.name: Findings(independent=True), high.name: Findings(independent=True)}
+    half = {low.name: Findings(independent=True), high.name: Findings(independent=False)}
+    for found, renditions, expected in (
+        (known, (low, high, sound), True),
+        ({low.name: known[low.name]}, (low, high, sound), False),
+        (half, (low, high, sound), False),
+        (known, (low, high, replace(sound, codecs="mp4a.40.42")), False),
+        (known, (low, high, replace(sound, codecs="")), False),
+        ({}, (sound,), True),
+    ):
+        text = master_playlist(playable(*renditions), found)
+        assert text is not None
+        assert parse_master(text).independent == expected
+        for picture in (low, high):
+            own = rendition_playlist(playable(*renditions), picture, found)
+            assert own is not None
+            assert parse_media(own).independent == (picture.name in found and found[picture.name].independent)
+
+
+def test_pictures_are_listed_of_the_two_smallest_renditions_of_fragments_that_have_them() -> None:
+    stream = replace(hls(144), bytemap=cut([100], [4.0]))
+    assert stream.bytemap is not None
+    stream = replace(stream, bytemap=replace(stream.bytemap, init=None))
+    video = playable(hls(1080), hls(720), hls(480), stream, hls(0, video=False))
+    assert [r.name for r in wound_through(video)] == ["480p", "720p"]
+    text = master_playlist(video, {r.name: Findings(r.bytemap) for r in video.renditions if r.name != "720p"})
+    assert text is not None
+    [listed] = parse_master(text).stills
+    assert listed["URI"] == "480p.iframes.m3u8"
+    assert listed["CODECS"] == "avc1.64001f"
+    assert set(listed) == {"BANDWIDTH", "AVERAGE-BANDWIDTH", "CODECS", "RESOLUTION", "URI"}
+
+
+def test_a_version_is_the_lowest_that_has_what_is_said() -> None:
+    segments = (Segment(4.0, "a.ts", ByteCount(0), ByteCount(1000)),)
+    stream = replace(hls(360), bytemap=ByteMap(None, segments, 4))
+    caption = PlayableCaption("en", "English", "a.vtt")
+    assert "#EXT-X-VERSION:3" in master_of(stream).splitlines()
+    assert "#EXT-X-VERSION:4" in master_of(stream, captions=(caption,)).splitlines()
+    assert "#EXT-X-VERSION:7" in master_of(stream, hls(720)).splitlines()
+
+
+def test_a_language_that_is_none_is_not_told() -> None:
+    captions = tuple(PlayableCaption(tag, f"Label {n}", "a.vtt") for n, tag in enumerate(("pt_BR", "pt-br", "x!", "e")))
+    told = parse_master(master_of(hls(360), captions=captions)).media
+    assert [m.get("LANGUAGE") for m in told] == ["pt-BR", None, None, None]
+    assert [m["AUTOSELECT"] for m in told] == ["YES", "NO", "NO", "NO"]
 
 
 def test_a_video_without_hls_has_no_master_playlist() -> None:
