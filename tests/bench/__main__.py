@@ -1,8 +1,8 @@
-"""All benchmarks: ``python -m tests.bench [media|film|swarm|house|plan|trace]``. This module calls them."""
+"""All benchmarks: ``python -m tests.bench [media|film|swarm|house|screens|plan|trace]``. This module calls them."""
 
 import sys
 
-from tests.bench import bench_film, bench_house, bench_media, bench_plan, bench_swarm
+from tests.bench import bench_film, bench_house, bench_media, bench_plan, bench_screens, bench_swarm
 from tests.policies import trace
 
 BENCHES = {
@@ -10,6 +10,7 @@ BENCHES = {
     "film": bench_film.main,
     "swarm": lambda: bench_swarm.main([]),
     "house": bench_house.main,
+    "screens": lambda: bench_screens.main([]),
     "plan": bench_plan.main,
     "trace": trace.main,
 }
