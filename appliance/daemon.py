@@ -204,6 +204,7 @@ async def _work(house: House, server: _Server, service: Systemd, listener: socke
             group.create_task(house.surveyor.keep_asking(), name="surveyor"),
             group.create_task(house.headroom.keep_watching(), name="headroom"),
             group.create_task(house.exporter.run(), name="exporter"),
+            group.create_task(house.copies.run(), name="copies for televisions"),
             group.create_task(house.follower.run(), name="follower"),
             group.create_task(house.announce(house.port), name="mdns"),
             group.create_task(_beat(service), name="watchdog"),

@@ -16,6 +16,8 @@ from appliance.domain.units import Origin, RenditionName, VideoId
 from appliance.follow.follower import Follower
 from appliance.follow.portraits import Portraits
 from appliance.front import Book, Ledger, schedule_of
+from appliance.host.encoding import Kitchen
+from appliance.host.load import Load
 from appliance.lan.interfaces import Household
 from appliance.lan.mdns import Announcement, Mdns
 from appliance.lan.notify import notify
@@ -23,6 +25,7 @@ from appliance.lan.watch import HouseholdWatch
 from appliance.library.marker import Library
 from appliance.library.space import Space
 from appliance.options import (
+    copy_options,
     device_ident,
     examiner_options,
     floor_of,
@@ -49,6 +52,7 @@ from appliance.seed.schedule import Schedule
 from appliance.seed.sharer import Sharer, SharerOptions
 from appliance.seed.tender import Tender
 from appliance.seed.yielding import Sending, Yielding, way_out
+from appliance.serve.copies import TelevisionCopies
 from appliance.serve.dlna.app import create_dlna_app
 from appliance.serve.media import create_media_app
 from appliance.settings import Settings
@@ -156,6 +160,10 @@ class House:
         )
         exports = Path(settings.library.export_dir or "exports")
         self.exporter = Exporter(store, library, self.data / exports, lambda: floor_of(self.book.current), self.clock)
+        self.copies = TelevisionCopies(
+            store, library, self.leases, self.space, self.clock, copy_options(settings), Kitchen(), Load().share
+        )
+        self.keeper.take_room_of(self.copies)
         self.shelf = HouseShelf(self.keeper)
         said = Said(device_ident(library.library_id), program_version())
         self.presence = Presence(said, network, lambda: self.book.current, self._local_name, self.clock, _chance)
@@ -165,6 +173,7 @@ class House:
             self.tender.count_player,
             self.tender.pace_player,
             seen=self.presence.fetched,
+            copies=self.copies,
         )
         self.dlna = create_dlna_app(
             store,
@@ -175,7 +184,9 @@ class House:
             name=self._screen_name,
             ident=said.ident,
             version=said.version,
+            copies=self.copies.held,
         )
+        self.copies.on_change(self.dlna.stir)
         self.web = create_app(self._services())
 
     @property
@@ -250,6 +261,7 @@ class House:
             keeping=self.keeper,
             spending=Ledger(self.tender, self.yielding, self.swarm, self.keeper, self.leases, self.clock),
             exporting=self.exporter,
+            copying=self.copies,
             presence=self.presence,
             shelf=self.shelf,
             media=self.media,
@@ -308,6 +320,8 @@ class House:
             self._made_room()
         if keeper_options(after) != keeper_options(before):
             self.keeper.reconfigure(keeper_options(after))
+        if after.tv != before.tv:
+            self.copies.reconfigure(copy_options(after))
         if (after.pin, after.plan) != (before.pin, before.plan):
             self.planner.reconfigure(planner_options(after))
             self.surveyor.reconfigure(SurveyOptions(after.plan.challenge_daily_bytes))

@@ -14,6 +14,7 @@ from appliance.pin.keeper import KeeperOptions
 from appliance.plan.examiner import ExaminerOptions
 from appliance.plan.planner import PlannerOptions
 from appliance.seed.yielding import YieldingOptions
+from appliance.serve.copies import CopyOptions
 from appliance.settings import Settings
 from appliance.swarm.options import SwarmOptions
 
@@ -72,6 +73,11 @@ def keeper_options(settings: Settings) -> KeeperOptions:
         None if most is None else ByteCount(most),
         CacheOptions(None if size is None else ByteCount(size), keep=settings.pin.watched == "keep"),
     )
+
+
+def copy_options(settings: Settings) -> CopyOptions:
+    size = settings.tv.copies_bytes
+    return CopyOptions(settings.tv.copies == "when_needed", None if size is None else ByteCount(size))
 
 
 def yielding_options(settings: Settings) -> YieldingOptions:

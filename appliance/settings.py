@@ -179,6 +179,23 @@ class Lan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     ] = ""
 
 
+class Tv(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    copies: Annotated[
+        Literal["off", "when_needed"],
+        Meta(
+            description="Make a copy in H.264 and AAC of what is kept and plays on no common television, while the "
+            "machine has nothing better to do; off: such copies are deleted."
+        ),
+    ] = "off"
+    copies_bytes: Annotated[
+        Transfer | None,
+        Meta(
+            description="Bytes for copies for televisions, which go first of all; none: 5 % of the disk, at most "
+            "20 GiB."
+        ),
+    ] = None
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     data_dir: Annotated[str, Meta(description="Folder for the database, keys and resume data.")] = "data"
     library_dir: Annotated[str, Meta(description="Folder for media; empty: library/ in the data folder.")] = ""
@@ -191,3 +208,4 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     pin: Pin = Pin()
     plan: Plan = Plan()
     lan: Lan = Lan()
+    tv: Tv = Tv()

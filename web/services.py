@@ -18,6 +18,7 @@ from appliance.domain.pin import PinState
 from appliance.domain.plan import Disk, Plan, Rule
 from appliance.domain.screen import Act, Sighting
 from appliance.domain.shelf import Shelf
+from appliance.domain.television import TelevisionCopy
 from appliance.domain.traffic import Budget
 from appliance.domain.units import ByteCount, BytesPerSecond, ChannelId, VideoId
 from appliance.lan.doctor import Finding
@@ -29,6 +30,7 @@ from appliance.store.leases import Leases
 
 __all__ = [
     "Activity",
+    "Copying",
     "Exporting",
     "Followed",
     "Following",
@@ -200,6 +202,12 @@ class Exporting(Protocol):
         ...
 
 
+class Copying(Protocol):
+    def status(self, video: VideoId) -> TelevisionCopy | None:
+        """Return how far a video's copy for televisions is, None where it gets none."""
+        ...
+
+
 class Presence(Protocol):
     """The household's network: which screens were seen on it, and whether they find us."""
 
@@ -269,3 +277,4 @@ class Services:
     is_lan: Callable[[str], bool]
     setup_code: Callable[[], str | None]
     dlna: Callable[..., Any] | None = None
+    copying: Copying | None = None

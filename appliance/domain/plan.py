@@ -179,6 +179,7 @@ class Disk:
     """The library's disk in bytes: ``used`` by pins, ``free`` on it, ``floor`` never to be used.
 
     ``cached`` bytes are held only because somebody watched them: they go as soon as a pin needs their room.
+    So do ``copies``, which are copies for televisions.
     """
 
     total: ByteCount
@@ -186,6 +187,7 @@ class Disk:
     floor: ByteCount
     used: ByteCount
     cached: ByteCount = ByteCount(0)
+    copies: ByteCount = ByteCount(0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,12 @@ from appliance.pin.cache import Cache, CacheOptions
 from appliance.pin.chores import Chores
 from appliance.pin.holding import Holding
 from appliance.pin.lookout import Lookout
-from appliance.pin.opened import Opened
+from appliance.pin.opened import Opened, Spare
 from appliance.pin.opener import Parts
 from appliance.pin.pinner import Pinner, Resting
 from appliance.pin.reconcile import Fetch, Hands, Promise, Release, Stop, steps, waits_for_space
 from appliance.pin.releaser import Releaser
+from appliance.pin.spares import Spares
 from appliance.pin.turns import Turns
 from appliance.pin.waits import Waits
 from appliance.pin.warden import Warden
@@ -66,6 +67,7 @@ class Keeper:
         self._clock, self._options = clock, options
         self.opened = Opened(parts.swarm, space)
         self.cache = self.opened.spare = Cache(parts, self.opened, leases, clock, options.cache)
+        self._copies: Spare | None = None
         self._turns = Turns(self.wake)
         self._chores = Chores(parts, self.opened, clock, self._turns.guarded)
         adorn = self._chores.unadorned.put
@@ -113,7 +115,12 @@ class Keeper:
         """Return the library's disk as it is now. Raises LibraryMissing, DiskError."""
         await asyncio.to_thread(self.parts.library.require)
         disk = await self._space.disk(await self.parts.store.read(pins.held_bytes))
-        return replace(disk, cached=await self.parts.store.read(cached.held_bytes))
+        copies = ByteCount(0) if self._copies is None else await self._copies.size(None)
+        return replace(disk, cached=await self.parts.store.read(cached.held_bytes), copies=copies)
+
+    def take_room_of(self, copies: Spare) -> None:
+        """Have these copies go where a pin needs their room, before what is cached: they can be made again here."""
+        self._copies, self.opened.spare = copies, Spares(copies, self.cache)
 
     async def let_go(self, video: VideoId) -> None:
         """Delete what is held of a video only because it was watched. Raises NotFound, Watched, DiskError."""

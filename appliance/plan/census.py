@@ -36,10 +36,13 @@ def bitrates(videos: tuple[Candidate, ...]) -> Mapping[ChannelId, Mapping[int, i
 async def take(
     store: Store, leases: Leases, disk: Disk, clock: Clock, *, web_videos: bool, protect_after: timedelta
 ) -> World:
-    """Return all that a policy may look at, frozen now. What is cached counts as free: it goes where a pin comes."""
+    """Return all that a policy may look at, frozen now.
+
+    What is cached counts as free, and so do copies for televisions: they go where a pin comes.
+    """
     leased: frozenset[VideoId] = frozenset(lease.video for lease in leases.every())
 
     videos = await store.read(census.candidates, clock.now() - HISTORY, leased, web_videos, clock.now())
     rates = await asyncio.to_thread(bitrates, videos)
-    disk = replace(disk, free=ByteCount(disk.free + disk.cached))
+    disk = replace(disk, free=ByteCount(disk.free + disk.cached + disk.copies))
     return World(videos=videos, disk=disk, bitrates=rates, protect_after=protect_after)

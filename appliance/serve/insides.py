@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from appliance.domain.shelf import NotPlayable, PlayableRendition
 from appliance.domain.video import RenditionKind
@@ -37,17 +37,23 @@ def insides_of(folder: Path, rendition: PlayableRendition) -> Insides | None:
         first = bytemap.init or bytemap.segments[0]
         file = next((f for f in rendition.files if f.name == first.file), file)
         offset = int(first.offset)
+    return insides_at(folder / file.name, file.size, offset or 0)
+
+
+def insides_at(path: Path, size: int, offset: int = 0) -> Insides | None:
+    """Return what a media file of ``size`` bytes is made of, whose beginning lies at ``offset``; None where it cannot
+    be read."""
     try:
-        fd = opened(folder / file.name, file.size, None)
+        fd = opened(path, size, None)
     except NotPlayable:
         return None
     try:
-        suffix = PurePosixPath(file.name).suffix.lower()
+        suffix = path.suffix.lower()
         if suffix == ".ts":
-            return Insides(codecs_of_ts(os.pread(fd, ENOUGH, offset or 0)))
+            return Insides(codecs_of_ts(os.pread(fd, ENOUGH, offset)))
         if suffix not in _MP4:
             return Insides("", plain=False)
-        moov = _moov(fd, offset or 0)
+        moov = _moov(fd, offset)
         return Insides(codecs_of_mp4(moov), channels_of_mp4(moov))
     except OSError:
         return None

@@ -4,6 +4,7 @@
     {rendition}.iframes.m3u8         single pictures to wind by
     file/{name}                      media files as they lie, by byte range
     {rendition}.mp4 {rendition}.ts   films: a rendition as one progressive file, with its sound, by byte range
+    tv.mp4                           the copy for televisions, where there is one
     thumbnail.jpg storyboard.jpg     captions/{language}.vtt captions/{language}.srt
 
 The path may come with or without ``/media`` in front, and with a slash at its end, as mounting leaves it.
@@ -19,6 +20,7 @@ from typing import Protocol
 from urllib.parse import quote
 
 from appliance.domain.shelf import NotPlayable, Playable, PlayableFile, PlayableRendition, ReadyShelf
+from appliance.domain.television import HeldCopy
 from appliance.domain.units import RenditionName, VideoId
 from appliance.domain.video import RenditionKind
 from appliance.errors import DiskError, SeedkeepError
@@ -71,6 +73,18 @@ class Leases(Protocol):
         ...
 
 
+class Copied(Protocol):
+    """Where copies for televisions are found."""
+
+    def held(self, video: VideoId) -> HeldCopy | None:
+        """Return the copy of a video, if there is one."""
+        ...
+
+    async def played(self, video: VideoId) -> None:
+        """Say that a copy is being played."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class _House:
     shelf: ReadyShelf
@@ -83,6 +97,7 @@ class _House:
     films: Films
     heads: Heads
     iframes: IFrames
+    copies: Copied | None
 
 
 class MediaApp:
@@ -111,6 +126,7 @@ def create_media_app(
     *,
     patience: float = PATIENCE,
     seen: Seen = lambda _viewer, _video, _size: None,
+    copies: Copied | None = None,
 ) -> MediaApp:
     """Return the app. ``patience``: seconds to wait for a video to open, and for its next byte.
 
@@ -118,7 +134,7 @@ def create_media_app(
     """
     pool = MediaPool()
     films, heads, iframes = Films(shelf, pool), Heads(shelf, pool), IFrames(shelf, pool)
-    return MediaApp(_House(shelf, leases, count, throttle, patience, seen, pool, films, heads, iframes))
+    return MediaApp(_House(shelf, leases, count, throttle, patience, seen, pool, films, heads, iframes, copies))
 
 
 async def _guarded(house: _House, exchange: Exchange, path: str) -> None:
@@ -199,6 +215,8 @@ class _Request:
                 return await self.stills_playlist(name.removesuffix(".iframes.m3u8"))
             case [name] if name.endswith(".m3u8"):
                 return await self.rendition_playlist(name.removesuffix(".m3u8"))
+            case ["tv.mp4"]:
+                return await self.television_copy()
             case [name] if name.endswith((".mp4", ".ts")):
                 rendition, _, kind = name.rpartition(".")
                 return await self.film(rendition, kind)
@@ -275,15 +293,32 @@ class _Request:
         )
         source = FilmSource(film, self._opened)
         try:
-            await self._give(rendition, head, source, self._film_headers())
+            await self._give(rendition.name, head, source, self._film_headers())
         finally:
             await source.close()
 
-    def _film_headers(self) -> Headers:
+    async def television_copy(self) -> None:
+        copies = self.house.copies
+        copy = None if copies is None else copies.held(self.playable.video)
+        if copies is None or copy is None:
+            raise NotPlayable("no_copy", "There is no copy for televisions of this video.")
+        await copies.played(self.playable.video)
+        file = copy.file
+        tag = entity_tag(file.identity, file.size)
+        head = answer(self.exchange.method, self.exchange.headers, tag, file.size, "video/mp4")
+        first = None if self._is_empty(head) else head.offset
+        path = Path(copy.path)
+        source = self.house.pool.at_once(path, file, first, head.count) or await self.house.pool.open(path, file, first)
+        try:
+            await self._give(RenditionName("tv"), head, source, self._film_headers(converted=True))
+        finally:
+            await source.close()
+
+    def _film_headers(self, *, converted: bool = False) -> Headers:
         captions = offered_captions(self.playable)
         base = self.exchange.base(f"/media/{self.playable.video}/")
         named = f"{base}captions/{quote(captions[0].language, safe='')}.srt" if captions and base else None
-        return film_headers(self.exchange, named)
+        return film_headers(self.exchange, named, converted=converted)
 
     async def _opened(self, file: PlayableFile, first: int) -> Source:
         """Open a file of a film, in the midst of its reading."""
@@ -330,20 +365,20 @@ class _Request:
         first = None if self._is_empty(head) else head.offset
         source = self._source_now(file, first, head.count) or await self._source(file, first)
         try:
-            await self._give(rendition, head, source, extra)
+            await self._give(rendition.name, head, source, extra)
         finally:
             await source.close()
 
     def _is_empty(self, head: Answer) -> bool:
         return self.exchange.method == "HEAD" or head.count == 0
 
-    async def _give(self, rendition: PlayableRendition, head: Answer, source: Source, extra: Headers) -> None:
+    async def _give(self, rendition: RenditionName, head: Answer, source: Source, extra: Headers) -> None:
         headers = [(b"cache-control", _LASTING), *extra]
         if self._is_empty(head):
             await self.exchange.start(head, headers)
             await self.exchange.body(b"")
         else:
-            await self._send(rendition.name, head, source, headers)
+            await self._send(rendition, head, source, headers)
 
     def _source_now(self, file: PlayableFile, first: int | None, count: int) -> Source | None:
         path = self.house.shelf.file_now(self.playable.video, file.name)

@@ -20,6 +20,7 @@ GROUPS = {
     "pin": "Pinning",
     "plan": "Planning",
     "lan": "This network",
+    "tv": "Televisions",
 }
 """Groups in the order they are shown. Limits have a page of their own, the first password has none."""
 
@@ -52,6 +53,8 @@ LABELS = {
     "dlna": "Show on televisions (DLNA)",
     "allow_interfaces": "Interfaces of this network",
     "deny_interfaces": "Interfaces left out",
+    "copies": "Copies for televisions",
+    "copies_bytes": "Room for copies in GB",
     "data_dir": "Data folder",
     "library_dir": "Media folder",
     "export_dir": "Folder for exports",
@@ -165,7 +168,7 @@ def _field(option: Option, name: str, error: str, typed: Mapping[str, str]) -> F
         kind=kind,
         value=typed.get(option.path, _shown(option.value, in_gb)),
         on=option.path in typed if typed and switch else bool(option.value),
-        picks=tuple(Pick(choice, choice, choice == option.value) for choice in option.choices),
+        picks=tuple(Pick(choice, choice.replace("_", " "), choice == option.value) for choice in option.choices),
         source=source(option),
         locked=option.locked_by is not None,
         error=error,

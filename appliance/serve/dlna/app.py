@@ -27,12 +27,12 @@ from appliance.serve.dlna.art import Art
 from appliance.serve.dlna.description import ICON_TYPES, ICONS, Card, description
 from appliance.serve.dlna.events import Notify, Subscription, Subscriptions, Unwelcome
 from appliance.serve.dlna.families import Families, Quirks
-from appliance.serve.dlna.listings import Listings
+from appliance.serve.dlna.listings import EVERYWHERE, Listings
 from appliance.serve.dlna.request import Gone, Headers, Receive, Request, Scope, Send
 from appliance.serve.dlna.services import BY_SLUG, CONTENT_DIRECTORY, Service, scpd
 from appliance.serve.dlna.sides import Sides
 from appliance.serve.dlna.soap import FAILED, Fault, Unreadable, answer, call_of, fault
-from appliance.serve.dlna.tree import Tree
+from appliance.serve.dlna.tree import Copies, Tree
 from appliance.store import screens
 from appliance.store.engine import Store
 from appliance.store.leases import Leases
@@ -59,13 +59,14 @@ class DlnaApp:
         name: Callable[[], str],
         ident: str,
         version: str,
+        copies: Copies,
     ) -> None:
         self._store, self._name, self._version = store, name, version
         self._ident = ident
         self._families: Families | None = None
         self._sides, self._art = Sides(library, store, clock), Art()
         self._listings = Listings(store, clock, self._changed)
-        self._tree = Tree(store, leases, self._listings, self._sides, clock)
+        self._tree = Tree(store, leases, self._listings, self._sides, clock, copies)
         self._actions = Actions(self._tree, self._listings)
         self._events = Subscriptions(notify, self._actions.values, clock)
         self._unlisten = leases.listen(lambda _: self._listings.stir("watched"))
@@ -78,6 +79,10 @@ class DlnaApp:
         await self._listings.close()
         await self._art.close()
         await self._sides.close()
+
+    def stir(self) -> None:
+        """What is offered of some videos changed, which the store does not tell."""
+        self._listings.stir(*EVERYWHERE)
 
     def _changed(self) -> None:
         self._events.changed(CONTENT_DIRECTORY, "SystemUpdateID", "ContainerUpdateIDs")
@@ -208,10 +213,11 @@ def create_dlna_app(
     name: Callable[[], str],
     ident: str,
     version: str,
+    copies: Copies = lambda _: None,
 ) -> DlnaApp:
     """Return the app. ``name`` is what screens show, ``ident`` the device's UUID, the same for ever; ``notify`` tells
     subscribers (``appliance.lan.notify``)."""
-    return DlnaApp(store, leases, library, clock, notify, name, ident, version)
+    return DlnaApp(store, leases, library, clock, notify, name, ident, version, copies)
 
 
 async def _subscribed(request: Request, one: Subscription) -> None:

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from appliance.domain.units import RenditionName
 from appliance.serve.dlna.criteria import CLASS
 from appliance.serve.dlna.families import Quirks
 from appliance.serve.dlna.films import Film, films
 from appliance.serve.dlna.soap import text_of
-from appliance.serve.film.headers import CONTENT_FEATURES
+from appliance.serve.film.headers import CONTENT_FEATURES, CONVERTED_FEATURES
 from appliance.store.screens import ScreenVideo
 
 _MOST_TITLE = 250
@@ -37,6 +38,7 @@ class Item:
     """A video in a folder. ``original`` is its id in the folder of all, where it is shown elsewhere too.
 
     ``captions`` are the languages there are subtitles in, the most useful first; ``drawn``: there is a picture of it.
+    ``copy`` is one for televisions, ``hard`` names the renditions that no common one plays.
     """
 
     id: str
@@ -45,6 +47,8 @@ class Item:
     original: str | None = None
     captions: tuple[str, ...] = ()
     drawn: bool = False
+    copy: Film | None = None
+    hard: frozenset[RenditionName] = frozenset()
 
 
 Node = Folder | Item
@@ -100,7 +104,10 @@ class _Drawing:
 
     def text(self) -> str:
         item, video, asked = self.item, self.item.video, self.asked
-        offered = films(video, self.quirks.tallest, self.quirks.fastest, self.quirks.resources)
+        quirks = self.quirks
+        offered = films(video, quirks.tallest, quirks.fastest, quirks.resources, item.hard)
+        if item.copy is not None:
+            offered = (item.copy, *offered)[: quirks.resources]
         sound = bool(offered) and offered[0].offer.content_type.startswith("audio/")
         original = f' refID="{text_of(item.original)}"' if item.original is not None and "@refID" in asked else ""
         out = [
@@ -152,7 +159,8 @@ class _Drawing:
             address = self._caption(self.item.captions[0])
             more += f' pv:subtitleFileType="SRT" pv:subtitleFileUri="{address}"'
         address = f"{self.base}/media/{video.id}/{quote(offer.address)}"
-        return f'<res protocolInfo="http-get:*:{offer.content_type}:{CONTENT_FEATURES}"{more}>{address}</res>'
+        features = CONVERTED_FEATURES if film.converted else CONTENT_FEATURES
+        return f'<res protocolInfo="http-get:*:{offer.content_type}:{features}"{more}>{address}</res>'
 
     def _caption_resources(self) -> list[str]:
         if not self.quirks.caption_resources:

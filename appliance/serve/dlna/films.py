@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from appliance.domain.television import HeldCopy
+from appliance.domain.units import RenditionName
 from appliance.domain.video import Rendition, RenditionKind
 from appliance.serve.film.size import Offer, film_offer
 from appliance.store.screens import ScreenVideo
@@ -18,20 +20,28 @@ class Film:
     offer: Offer
     width: int
     height: int
+    converted: bool = False
 
 
-def films(video: ScreenVideo, tallest: int, fastest: int, most: int) -> tuple[Film, ...]:
+def copy_of(held: HeldCopy) -> Film:
+    """Return a copy for televisions as a film."""
+    return Film(Offer("tv.mp4", "video/mp4", held.file.size), held.width, held.height, converted=True)
+
+
+def films(
+    video: ScreenVideo, tallest: int, fastest: int, most: int, hard: frozenset[RenditionName] = frozenset()
+) -> tuple[Film, ...]:
     """Return at most ``most`` films of the renditions that can be had.
 
     Those within ``tallest`` lines and ``fastest`` pictures a second come first, the best of them at the beginning, then
-    the rest, the least demanding at its beginning.
+    the rest, the least demanding at its beginning; those among ``hard``, which no common television plays, at its end.
     """
     every = tuple(sorted(video.renditions, key=_catalogue_order))
     promised = tuple(r for r in every if r.name in video.promised)
     there = promised or chosen(every, WATCH_HEIGHT, web_videos=False) or chosen(every, None, web_videos=False)
     pictures = [r for r in there if r.has_video] or list(there)
-    fit = [r for r in pictures if r.height <= tallest and r.fps <= fastest]
-    rest = sorted((r for r in pictures if r not in fit), key=_demands)
+    fit = [r for r in pictures if r.height <= tallest and r.fps <= fastest and r.name not in hard]
+    rest = sorted((r for r in pictures if r not in fit), key=lambda r: (r.name in hard, _demands(r)))
     ordered = [*sorted(fit, key=_demands, reverse=True), *rest]
     return tuple(_film(r, every, video.duration) for r in ordered[:most])
 

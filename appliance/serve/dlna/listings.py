@@ -21,6 +21,8 @@ _MATTERS = frozenset({"listing", "detail", "pin_state", "wish", "channel", "rule
 """Kinds of change that a screen can see. Not ``video``: an origin's counters move with every view."""
 _OF_RULES = frozenset({"rule", "plan"})
 """Those that change no folder but the rules': a plan is made every few minutes."""
+EVERYWHERE = ("0", "new", "channels", "rules", "all")
+"""The folders that change when nobody can say which."""
 _EPOCH = 1_767_225_600
 """2026 began; seconds since 1970."""
 
@@ -115,4 +117,4 @@ def _folders(kinds: frozenset[str]) -> tuple[str, ...]:
     """Return the folders that change when things of these kinds do."""
     if kinds <= _OF_RULES:
         return ("rules",)
-    return ("0", "new", "channels", "rules", "all")
+    return EVERYWHERE

@@ -13,10 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.clock import Clock
-from appliance.domain.units import Origin, VideoId
+from appliance.domain.units import Origin, RenditionName, VideoId
+from appliance.domain.video import RenditionKind
 from appliance.errors import SeedkeepError
 from appliance.library import files
+from appliance.library.manifest import Manifest
 from appliance.library.marker import Library
+from appliance.serve.insides import insides_at
+from appliance.serve.television import playable_by_tv
 from appliance.store.engine import Store, Touched
 from appliance.store.screens import ScreenVideo
 
@@ -31,10 +35,12 @@ _LASTS, _BARE_LASTS = 3600.0, 60.0
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What stands beside one video. ``captions``: languages, made by people first; ``thumbnail``: a file's path."""
+    """What stands beside one video. ``captions``: languages, made by people first; ``thumbnail``: a file's path;
+    ``hard``: renditions whose own bytes say that no common television plays them."""
 
     captions: tuple[str, ...] = ()
     thumbnail: Path | None = None
+    hard: frozenset[RenditionName] = frozenset()
 
 
 NOTHING = Side()
@@ -115,4 +121,17 @@ def _side(library: Library, origin: Origin, video: VideoId) -> Side:
     thumbnail = None
     if manifest.thumbnail is not None:
         thumbnail = library.folder(origin, video) / manifest.thumbnail.file
-    return Side(tuple(dict.fromkeys(caption.language for caption in ordered)), thumbnail)
+    languages = tuple(dict.fromkeys(caption.language for caption in ordered))
+    return Side(languages, thumbnail, _hard(manifest, library.folder(origin, video)))
+
+
+def _hard(manifest: Manifest, folder: Path) -> frozenset[RenditionName]:
+    """Fragments and segments tell their codecs in their first bytes; a plain file may do so anywhere."""
+    hard = set()
+    for r in manifest.renditions:
+        if not r.whole or not r.files or r.kind is not RenditionKind.HLS or not r.has_video:
+            continue
+        inside = insides_at(folder / r.files[0].name, r.files[0].size)
+        if inside is not None and inside.codecs and not playable_by_tv(inside.codecs, min(r.width, r.height), r.fps):
+            hard.add(RenditionName(r.name))
+    return frozenset(hard)

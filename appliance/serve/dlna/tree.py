@@ -12,9 +12,11 @@ from datetime import timedelta
 from urllib.parse import quote
 
 from appliance.clock import Clock
+from appliance.domain.television import HeldCopy
 from appliance.domain.units import ChannelId, RuleId, VideoId
 from appliance.library.layout import is_video_id
 from appliance.serve.dlna.didl import Folder, Item, Node
+from appliance.serve.dlna.films import copy_of
 from appliance.serve.dlna.listings import Listings
 from appliance.serve.dlna.sides import Sides
 from appliance.serve.dlna.soap import NO_SUCH_CONTAINER, NO_SUCH_OBJECT, Fault
@@ -49,12 +51,18 @@ class _Shelf:
     sorts: tuple[Sort, ...] = ()
 
 
+Copies = Callable[[VideoId], HeldCopy | None]
+"""The copy for televisions of a video, where there is one."""
+
+
 class Tree:
     """See the module. Call it from the loop."""
 
-    def __init__(self, store: Store, leases: Leases, listings: Listings, sides: Sides, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, leases: Leases, listings: Listings, sides: Sides, clock: Clock, copies: Copies
+    ) -> None:
         self._store, self._leases, self._listings = store, leases, listings
-        self._sides, self._clock = sides, clock
+        self._sides, self._clock, self._copies = sides, clock, copies
 
     async def node(self, ident: str) -> Node:
         """Return a folder or a video by its id. Raises Fault 701."""
@@ -119,6 +127,8 @@ class Tree:
                 None if folder == ALL else f"{ALL}${video.id}",
                 side.captions,
                 side.thumbnail is not None,
+                None if (held := self._copies(video.id)) is None else copy_of(held),
+                side.hard,
             )
             for video, side in zip(found, sides, strict=True)
         )

@@ -12,11 +12,15 @@ CONTENT_FEATURES = "DLNA.ORG_OP=01;DLNA.ORG_CI=0;DLNA.ORG_FLAGS=0170000000000000
 """The fourth field of a film's ``protocolInfo``: seekable by bytes, not converted, streaming, may be stalled."""
 
 
-def film_headers(exchange: Exchange, caption: str | None = None) -> Headers:
+CONVERTED_FEATURES = CONTENT_FEATURES.replace("DLNA.ORG_CI=0", "DLNA.ORG_CI=1")
+"""The same of what was converted."""
+
+
+def film_headers(exchange: Exchange, caption: str | None = None, *, converted: bool = False) -> Headers:
     """Return the headers; ``caption`` is the absolute address of subtitles (SRT), told to those who ask."""
     out = [
         (b"transferMode.dlna.org", b"Streaming"),
-        (b"contentFeatures.dlna.org", CONTENT_FEATURES.encode()),
+        (b"contentFeatures.dlna.org", (CONVERTED_FEATURES if converted else CONTENT_FEATURES).encode()),
         (b"realTimeInfo.dlna.org", b"DLNA.ORG_TLAG=*"),
     ]
     if caption is not None and exchange.headers.get(b"getcaptioninfo.sec") == b"1":
