@@ -28,6 +28,8 @@ STALL_SECONDS = 1800.0
 """A run that gets no further for so long hangs; putting the index in front of a large film takes a while."""
 SOFTWARE_MEMORY = 4 * 1024**3
 """Address space of a run without hardware, in bytes: hostile media may ask for pictures of any size."""
+MOST_PIXELS = 8192 * 4352
+"""Pixels of a picture that is decoded at most."""
 _CHUNK = 1024 * 1024
 _MOST_LINE = 4096
 _FORMATS = {
@@ -139,7 +141,8 @@ class Kitchen:
 
     def _input(self, reel: Reel, fed: list[tuple[int, Reel]]) -> tuple[str, ...]:
         """The arguments of one input: a file, or a pipe that is fed with several."""
-        limits = ("-protocol_whitelist", "file,pipe", "-threads", str(self.threads), "-f", reel.form)
+        hostile = ("-protocol_whitelist", "file,pipe", "-max_pixels", str(MOST_PIXELS))
+        limits = (*hostile, "-threads", str(self.threads), "-f", reel.form)
         if len(reel.files) == 1:
             return (*limits, "-i", f"file:{reel.files[0]}")
         reading, writing = os.pipe()

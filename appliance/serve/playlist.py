@@ -14,6 +14,7 @@ from appliance.domain.shelf import ByteMap, Playable, PlayableCaption, PlayableR
 from appliance.domain.units import ByteCount, RenditionName
 from appliance.domain.video import RenditionKind
 from appliance.library.bytemap import playlist_text
+from appliance.serve.television import parted, picture_playable
 
 MODEST = 480
 """Pixels of the shorter side: players begin with the first rendition named, and this much starts anywhere."""
@@ -276,9 +277,19 @@ def _quoted(text: str) -> str:
 
 
 def _modest_first(pictures: list[PlayableRendition]) -> list[PlayableRendition]:
-    ordered = sorted(pictures, key=lambda r: (min(r.width, r.height), r.size, r.name))
-    first = next((r for r, after in pairwise([*ordered, None]) if after is None or _side(after) > MODEST), None)
+    """What common televisions play comes first, then what nobody knows of; a modest one of the best begins."""
+    ordered = sorted(pictures, key=lambda r: (_strangeness(r), min(r.width, r.height), r.size, r.name))
+    best = [r for r in ordered if _strangeness(r) == _strangeness(ordered[0])]
+    first = next((r for r, after in pairwise([*best, None]) if after is None or _side(after) > MODEST), None)
     return ([first] if first is not None else []) + [r for r in ordered if r is not first]
+
+
+def _strangeness(rendition: PlayableRendition) -> int:
+    """0 where a common television shows its pictures, 1 where their codec is not known, 2 where it does not."""
+    shown, _ = parted(rendition.codecs)
+    if not shown:
+        return 1
+    return 0 if all(picture_playable(one, _side(rendition), rendition.fps) for one in shown) else 2
 
 
 def _side(rendition: PlayableRendition) -> int:

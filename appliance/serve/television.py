@@ -35,17 +35,30 @@ def parted(codecs: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(one for one in every if one not in sounds), sounds
 
 
+def familiar(codecs: str) -> bool:
+    """Tell whether televisions know these codecs, whatever the pictures' size and rate."""
+    pictures, sounds = parted(codecs)
+    known = all(_h264(one) is not None for one in pictures) and all(sound_playable(one) for one in sounds)
+    return bool(pictures or sounds) and known
+
+
 def picture_playable(codec: str, height: int, fps: float) -> bool:
     """Tell whether a common television shows pictures of this codec, height and rate."""
+    level = _h264(codec)
+    within = blocks(height) <= _MOST_BLOCKS and blocks(height) * fps <= MOST_RATE * _ROUNDING
+    return level is not None and level <= _MOST_LEVEL and within
+
+
+def _h264(codec: str) -> int | None:
+    """The level of H.264 in a profile of 8 bits and 4:2:0; None for any other."""
     kind, _, rest = codec.partition(".")
     if kind.lower() not in ("avc1", "avc3") or len(rest) != 6:
-        return False
+        return None
     try:
         profile, level = int(rest[:2], 16), int(rest[4:], 16)
     except ValueError:
-        return False
-    within = blocks(height) <= _MOST_BLOCKS and blocks(height) * fps <= MOST_RATE * _ROUNDING
-    return profile in _PROFILES and level <= _MOST_LEVEL and within
+        return None
+    return level if profile in _PROFILES else None
 
 
 def sound_playable(codec: str) -> bool:

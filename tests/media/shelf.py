@@ -25,7 +25,7 @@ from appliance.domain.units import ByteCount, RenditionName, VideoId
 from appliance.domain.video import RenditionKind
 from appliance.domain.viewer import Viewer
 from appliance.serve.exchange import ASGIApp, Receive, Scope, Send
-from appliance.serve.media import create_media_app
+from appliance.serve.media import Copied, create_media_app
 from appliance.serve.sendfile import WireProtocol
 
 VIDEO = VideoId("abcdefghijklmnop")
@@ -219,9 +219,15 @@ async def served(app: Any, *, host: str = "127.0.0.1", **options: Any) -> AsyncI
 
 @asynccontextmanager
 async def serving(
-    shelf: StandInShelf, notes: Notes, *, viewer: Viewer | None = None, patience: float = 30.0, **options: Any
+    shelf: StandInShelf,
+    notes: Notes,
+    *,
+    viewer: Viewer | None = None,
+    patience: float = 30.0,
+    copies: Copied | None = None,
+    **options: Any,
 ) -> AsyncIterator[tuple[str, int]]:
-    app = create_media_app(shelf, notes, notes.count, notes.throttle, patience=patience)
+    app = create_media_app(shelf, notes, notes.count, notes.throttle, patience=patience, copies=copies)
     try:
         async with served(seen_as(app, lambda: viewer), **options) as address:
             yield address

@@ -8,13 +8,16 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
 from appliance.clock import ManualClock
-from appliance.domain.television import CopyState
+from appliance.domain.shelf import PlayableFile
+from appliance.domain.television import CopyState, HeldCopy
 from appliance.domain.units import ByteCount, VideoId
 from appliance.host.encoders import ENCODERS
 from appliance.host.encoding import Job, Kitchen, Reel
@@ -26,6 +29,7 @@ from appliance.serve.insides import insides_of_file
 from appliance.serve.television import playable_by_tv
 from appliance.store import pins
 from tests.media.clips import NOW, Clip, Shelf, a_shelf, eventually, later, make
+from tests.media.shelf import VIDEO, Notes, empty_shelf, noise, serving
 
 ON = CopyOptions(wanted=True, size=ByteCount(50_000_000))
 
@@ -357,6 +361,40 @@ async def test_a_film_in_many_files_is_read_in_the_order_in_which_it_is_played(t
     assert seen[-1][1] == target.stat().st_size
     found = await asyncio.to_thread(streams, str(target))
     assert (found["video"]["nb_frames"], found["audio"]["codec_name"]) == ("50", "aac")
+
+
+@dataclass
+class OneCopy:
+    """A copy that lies at ``path``, and how often it was played."""
+
+    path: Path
+    played_times: int = 0
+
+    def held(self, video: VideoId) -> HeldCopy | None:
+        file = PlayableFile(self.path.name, ByteCount(4_000), "an identity")
+        return HeldCopy(str(self.path), file, 160, 90) if video == VIDEO else None
+
+    async def played(self, video: VideoId) -> None:
+        self.played_times += 1
+
+
+async def test_a_copy_is_served_by_byte_range_and_where_there_is_none_that_is_said(tmp_path: Path) -> None:
+    data = noise(4_000, "a copy")
+    (tmp_path / "copy.mp4").write_bytes(data)
+    copy, shelf, notes = OneCopy(tmp_path / "copy.mp4"), empty_shelf(tmp_path), Notes()
+    async with serving(shelf, notes, copies=copy) as (host, port), httpx.AsyncClient() as client:
+        address = f"http://{host}:{port}/media/{VIDEO}/tv.mp4"
+        part = await client.get(address, headers={"range": "bytes=1000-1999"})
+        assert (part.status_code, part.content) == (206, data[1000:2000])
+        assert (await client.get(address, headers={"if-none-match": part.headers["etag"]})).status_code == 304
+        head = await client.head(address)
+        assert (head.headers["content-length"], head.headers["content-type"]) == ("4000", "video/mp4")
+        assert "DLNA.ORG_OP=01;DLNA.ORG_CI=1" in head.headers["contentfeatures.dlna.org"]
+        assert (await client.get(address, headers={"range": "bytes=4000-"})).status_code == 416
+        assert copy.played_times == 4
+    async with serving(shelf, notes) as (host, port), httpx.AsyncClient() as client:
+        none = await client.get(f"http://{host}:{port}/media/{VIDEO}/tv.mp4")
+        assert (none.status_code, none.json()["code"]) == (404, "no_copy")
 
 
 async def test_an_encoder_that_is_listed_but_does_not_work_here_is_not_chosen(tmp_path: Path) -> None:

@@ -58,6 +58,13 @@ def test_a_modest_rendition_comes_first_then_all_others_from_low_to_high() -> No
     assert order(240, 144) == ["240p.m3u8", "144p.m3u8"]
 
 
+def test_what_televisions_play_comes_before_what_nobody_knows_and_that_before_what_they_do_not() -> None:
+    vp9 = [replace(hls(h), codecs="vp09.00.10.08,Opus") for h in (144, 480)]
+    unknown, fast = replace(hls(360), codecs=""), replace(hls(1080), fps=60.0)
+    master = parse_master(master_of(*vp9, unknown, fast, hls(720), hls(1440)))
+    assert [uri for _, uri in master.variants] == [f"{h}p.m3u8" for h in (720, 360, 144, 480, 1080, 1440)]
+
+
 def test_a_portrait_video_is_judged_by_its_shorter_side() -> None:
     portrait = replace(hls(360), width=360, height=640)
     master = parse_master(master_of(hls(720), portrait))

@@ -35,6 +35,7 @@ from web.api.shapes import (
 )
 from web.context import AnyRequest, house
 from web.problems import Problem, Refusal, not_found
+from web.services import Services
 
 _HISTORY = timedelta(days=90)
 _WORDS = {verdict_word(verdict): verdict for verdict in Verdict}
@@ -83,6 +84,16 @@ class CachedBody(msgspec.Struct, frozen=True):
     size: int
     whole: bool
     watched_at: datetime
+
+
+class TvCopyBody(msgspec.Struct, frozen=True):
+    """A copy for televisions: ``state`` is waiting, making, resting, ready or failed; ``percent`` while it is made,
+    ``size`` in bytes once it is ready."""
+
+    state: str
+    percent: float | None
+    size: int | None
+    trouble: TroubleBody | None
 
 
 class ListedBy(msgspec.Struct, frozen=True):
@@ -136,6 +147,7 @@ class FullVideoBody(msgspec.Struct, frozen=True):
     given: int
     taken: int
     play: str
+    tv_copy: TvCopyBody | None = None
 
 
 def _state(text: str) -> dict[str, Any]:
@@ -208,7 +220,8 @@ async def one_video(request: AnyRequest, ident: Ident) -> FullVideoBody:
     told = decision(decided, by_id(named))
     held = None if kept is None else CachedBody(kept.size, kept.whole, kept.watched_at)
     said = state(None if pin is None else pin.state, cached=kept is not None)
-    return msgspec.structs.replace(body, decision=told, cached=held, state=said, **_copies(elsewhere, now))
+    more = _copies(elsewhere, now) | {"tv_copy": _tv_copy(house(request), key)}
+    return msgspec.structs.replace(body, decision=told, cached=held, state=said, **more)
 
 
 @post("/videos/{ident:str}/let-go", status_code=200)
@@ -234,6 +247,14 @@ async def drop_cached(request: AnyRequest, ident: Ident) -> None:
         if error.code != "watched_now":
             raise
         raise Refusal(Problem(409, error.code, error.message, error.hint)) from error
+
+
+def _tv_copy(services: Services, video: VideoId) -> TvCopyBody | None:
+    found = None if services.copying is None else services.copying.status(video)
+    if found is None:
+        return None
+    percent = None if found.percent is None else round(found.percent, 1)
+    return TvCopyBody(found.state.value, percent, found.size, trouble(found.trouble))
 
 
 def _copies(elsewhere: Copies, now: datetime) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from appliance.store.rules import every as every_rule
 from policies.explain import sentence
 from web.pages.show import Asked, fields, go, missing, services, show
 from web.services import Services
-from web.views import decided, home, player, shelf, video, words
+from web.views import decided, home, player, shelf, television, video, words
 
 Ident = Annotated[str, PathParameter(max_length=64)]
 GONE = ("No such video", "It may belong to a channel that is no longer followed. Search for it on the videos page.")
@@ -53,7 +53,9 @@ async def one_video(request: Asked, ident: Ident) -> Response[str]:
     activity = next((a for a in house.spending.activity() if a.video == ident), None)
     detail = home.detail(video.line_of(record, pin, decision), activity)
     told = decided.told(record, decision, rules, house.clock.now(), sentence)
-    return await show(request, "video", {"v": view, "detail": detail, "told": told}, here="videos")
+    copy = television.line(None if house.copying is None else house.copying.status(ident))
+    view_of = {"v": view, "detail": detail, "told": told, "tv_copy": copy}
+    return await show(request, "video", view_of, here="videos")
 
 
 @post("/videos/{ident:str}/pin", include_in_schema=False)

@@ -20,7 +20,7 @@ from appliance.library import files
 from appliance.library.manifest import Manifest
 from appliance.library.marker import Library
 from appliance.serve.insides import insides_at
-from appliance.serve.television import playable_by_tv
+from appliance.serve.television import familiar
 from appliance.store.engine import Store, Touched
 from appliance.store.screens import ScreenVideo
 
@@ -36,7 +36,7 @@ _LASTS, _BARE_LASTS = 3600.0, 60.0
 @dataclass(frozen=True, slots=True)
 class Side:
     """What stands beside one video. ``captions``: languages, made by people first; ``thumbnail``: a file's path;
-    ``hard``: renditions whose own bytes say that no common television plays them."""
+    ``hard``: renditions whose own bytes are of codecs that no common television knows."""
 
     captions: tuple[str, ...] = ()
     thumbnail: Path | None = None
@@ -126,12 +126,15 @@ def _side(library: Library, origin: Origin, video: VideoId) -> Side:
 
 
 def _hard(manifest: Manifest, folder: Path) -> frozenset[RenditionName]:
-    """Fragments and segments tell their codecs in their first bytes; a plain file may do so anywhere."""
+    """Fragments and segments tell their codecs in their first bytes, a plain file may do so anywhere.
+
+    How large and how fast a family takes pictures is for its quirks to say.
+    """
     hard = set()
     for r in manifest.renditions:
         if not r.whole or not r.files or r.kind is not RenditionKind.HLS or not r.has_video:
             continue
         inside = insides_at(folder / r.files[0].name, r.files[0].size)
-        if inside is not None and inside.codecs and not playable_by_tv(inside.codecs, min(r.width, r.height), r.fps):
+        if inside is not None and inside.codecs and not familiar(inside.codecs):
             hard.add(RenditionName(r.name))
     return frozenset(hard)
