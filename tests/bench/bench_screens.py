@@ -41,7 +41,9 @@ SWARM_PORT = 47333
 API_EVERY = 0.05
 CONNECTIONS = (1, 4)
 PAGE_MS = 50
-SCAN_PATIENCE = 900.0
+MEAL_PATIENCE, SCAN_PATIENCE = 60.0, 900.0
+SETTLED_SECONDS = 5.0
+"""After its start the appliance has its first duties to do."""
 
 
 # Playing
@@ -128,8 +130,9 @@ def phase(place: Cinema, seconds: float, *, seeding: bool) -> Phase:
 
 def _until_it_eats(glutton: "subprocess.Popen[str]") -> None:
     assert glutton.stdout
+    end = time.monotonic() + MEAL_PATIENCE
     while json.loads(glutton.stdout.readline())["taken"] == 0:
-        pass
+        assert time.monotonic() < end, "the appliance gives the peer nothing"
 
 
 def _ended(glutton: "subprocess.Popen[str]", begun: float) -> float:
@@ -226,6 +229,7 @@ def browse(videos: int, seconds: float, rounds: int) -> None:
                   flush=True)  # fmt: skip
             try:
                 box.start()
+                time.sleep(SETTLED_SECONDS)
                 ours = Side("seedkeep", f"{box.url}/dlna/control/ContentDirectory", "all", box.pid)
                 _browse(screen, ours, Side("minidlna", theirs, ALL_VIDEOS, pid), videos, seconds, rounds)
             finally:
