@@ -210,6 +210,7 @@ class Cache:
             if manifest.video in self._opened.holdings or await self._promised(manifest.video):
                 return
             watched_at = await asyncio.to_thread(self._last_written, manifest) if known is None else known.watched_at
+            manifest = await asyncio.to_thread(self._as_it_lies, manifest)
             if not await self._note(manifest, watched_at):
                 await self._delete(manifest.video, manifest)
 
@@ -219,6 +220,15 @@ class Cache:
             return min(datetime.fromtimestamp(folder.stat().st_mtime, UTC), self._clock.now())
         except OSError:
             return self._clock.now()
+
+    def _as_it_lies(self, manifest: Manifest) -> Manifest:
+        """Say no longer whole what is not there: a kill in the midst of a deletion leaves that."""
+        sizes = files.present_names(self._parts.library, manifest)
+        lost = {r.name for r in manifest.renditions if r.whole and any(sizes.get(f.name) != f.size for f in r.files)}
+        if lost:
+            manifest = merge.not_whole(manifest, frozenset(lost))
+            files.save(self._parts.library, manifest)
+        return manifest
 
     def _unpromised(self, ours: frozenset[VideoId]) -> list[Manifest]:
         found = files.load_all(self._parts.library)

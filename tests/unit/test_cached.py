@@ -135,6 +135,18 @@ async def test_after_a_restart_what_was_watched_is_known_again(tmp_path: Path, o
         assert [p.name for p in box.lies_at(video).iterdir()] == ["notes.txt"]
 
 
+async def test_what_a_kill_left_half_deleted_is_played_by_fetching_the_rest(tmp_path: Path, origin: Origin) -> None:
+    film = origin.add_video(make(Layout.SPLIT), torrents=False)
+    async with a_box(tmp_path, origin) as box:
+        video = await _watched(box, film)
+        (box.lies_at(video) / film.made.files[0].parts[0]).unlink()
+    async with a_box(tmp_path, origin) as box:
+        await box.keeper.restored.wait()
+        await _watch(box, video)
+        assert video in box.keeper.holdings
+        assert await asyncio.to_thread(box.same, film, video)
+
+
 async def test_a_line_without_files_and_files_of_an_unknown_video_are_cleared_away(
     tmp_path: Path, origin: Origin
 ) -> None:

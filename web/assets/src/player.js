@@ -55,7 +55,7 @@ async function tellWhy(hls, address, anyhow) {
     const answer = await fetch(address, { headers: { range: "bytes=0-0" } });
     const problem = answer.ok ? {} : await answer.json();
     if (!problem.detail || !(anyhow || LASTING.includes(problem.code))) return;
-    hls.stopLoad();
+    hls?.stopLoad();
     say([problem.detail, problem.hint].filter(Boolean).join(" "));
   } catch {
     // The usual sentence stands.
@@ -114,7 +114,10 @@ function setUp() {
   video.addEventListener("play", () => "begun" in video.dataset || begin());
   video.addEventListener("waiting", () => video.readyState < 3 && say("Waiting for bytes…"));
   video.addEventListener("playing", () => say(""));
-  video.addEventListener("error", () => say("Playing stopped. Press play to try again."));
+  video.addEventListener("error", () => {
+    say("Playing stopped. Press play to try again.");
+    if (!window.seedkeepPlayer && video.currentSrc) tellWhy(null, video.currentSrc, true);
+  });
   strip = startStrip(video, begin);
 }
 
