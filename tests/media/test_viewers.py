@@ -3,10 +3,14 @@ they are told when the budget is used up.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import json
+import os
+import random
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -147,3 +151,70 @@ def test_when_the_budget_is_used_up_a_viewer_is_told_and_nothing_comes(tmp_path:
         assert httpx.get(f"{_url(service)}/media/{mine}/master.m3u8", timeout=30, trust_env=False).status_code == 200
         service.ask("PUT", "/api/v1/bandwidth", {"monthly_download": None})
         assert _read(f"{_url(service)}/media/{theirs}/360p.mp4")
+
+
+@pytest.mark.trial
+def test_kills_at_any_moment_lose_no_account_of_what_is_cached(tmp_path: Path, tube: Origin) -> None:
+    seed = int(os.environ.get("SEEDKEEP_TEST_SEED", random.SystemRandom().randrange(1 << 30)))
+    print(f"SEEDKEEP_TEST_SEED={seed}")
+    chance = random.Random(seed)
+    films = [tube.add_video(_film(), "films", title=f"Film {k}", torrents=k % 2 == 0) for k in range(5)]
+    ids = [_id(tube, film) for film in films]
+    size = _film().size
+    with _serving(tmp_path, tube, *films) as service:
+        library = service.data / "library"
+        mine = library / "holiday.txt"
+        mine.write_text("mine")
+        cached = 0
+        for _ in range(15):
+            viewers = [threading.Thread(target=_try, args=(service, chance.choice(ids))) for _ in range(2)]
+            for viewer in viewers:
+                viewer.start()
+            budget = chance.choice([None, size * 3 // 2, size * 5 // 2, 0])
+            service.ask("PATCH", "/api/v1/settings", {"pin.cache_bytes": budget})
+            _change(service, chance)
+            time.sleep(chance.uniform(0.0, 1.0))
+            service.end(signal.SIGKILL)
+            for viewer in viewers:
+                viewer.join(60)
+            service.start()
+            cached += _agrees(service, library, budget)
+        assert cached
+        for pin in service.get("/api/v1/pins")["items"]:
+            service.ask("DELETE", f"/api/v1/pins/{pin['video_id']}?never=true")
+        service.ask("PATCH", "/api/v1/settings", {"pin.cache_bytes": 0})
+        service.until("/api/v1/pins", lambda found: not found["items"])
+        service.until("/api/v1/videos?state=cached", lambda found: not found["items"])
+        assert [p for p in library.rglob("*") if p.is_file() and p.name not in (".seedkeep", "holiday.txt")] == []
+        assert "Traceback" not in service.log
+
+
+def _try(service: Service, video: str) -> None:
+    with contextlib.suppress(httpx.HTTPError, AssertionError, OSError, ValueError):
+        _read(f"{_url(service)}/media/{video}/360p.mp4")
+
+
+def _change(service: Service, chance: random.Random) -> None:
+    """Let go of, pin or give back something that is here."""
+    for line in service.get("/api/v1/videos?limit=50")["items"]:
+        act = chance.choice(["let go", "pin", "give back", "nothing"])
+        with contextlib.suppress(httpx.HTTPStatusError):  # somebody may be watching it
+            if act == "let go" and line["state"] == "cached":
+                service.ask("DELETE", f"/api/v1/videos/{line['id']}/cached")
+            elif act == "pin":
+                service.ask("POST", "/api/v1/pins", {"video_id": line["id"]})
+            elif act == "give back" and line["wish"] == "pin":
+                service.ask("DELETE", f"/api/v1/pins/{line['id']}")
+
+
+def _agrees(service: Service, library: Path, budget: int | None) -> int:
+    """Check the books against the disk, soon after a start: nobody watches now. Return how much is cached."""
+
+    def settled(found: dict[str, list[dict[str, object]]]) -> bool:
+        kept = {str(v["id"]) for v in found["items"]}
+        room = sum(int(str(v["done"])) for v in found["items"])
+        pinned = {str(pin["video_id"]) for pin in service.get("/api/v1/pins?limit=50")["items"]}
+        there = {p.parent.name for p in library.glob("*/*/video.json")}
+        return kept <= there and there <= kept | pinned and (budget is None or room <= budget)
+
+    return len(service.until("/api/v1/videos?state=cached", settled)["items"])
