@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from math import inf
 from pathlib import Path
 
 from appliance.clock import Clock
@@ -202,6 +203,8 @@ class TelevisionCopies:
             if self._stale or now >= self._due:
                 self._stale, self._due = False, now + ROUND
                 await self._round()
+                if not self._options.wanted:
+                    self._due = inf  # nothing is looked at any more: disks may sleep
             await self._mind()
         except SeedkeepError as error:
             _log.info("Copies for televisions wait: %s", error.message)
@@ -221,7 +224,8 @@ class TelevisionCopies:
             self._known.pop(VideoId(ident), None)
         if "" in changed:
             self._known.clear()
-        self._look_again()
+        if self._options.wanted:
+            self._look_again()
 
     def _seen(self, video: VideoId) -> None:
         """A screen begins to watch: the work stops at once."""

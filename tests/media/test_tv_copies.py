@@ -15,7 +15,8 @@ import httpx
 import psutil
 import pytest
 
-from appliance.clock import ManualClock
+from appliance.clock import ManualClock, RealClock
+from appliance.domain.pin import Wish
 from appliance.domain.shelf import PlayableFile
 from appliance.domain.television import CopyState, HeldCopy
 from appliance.domain.units import ByteCount, VideoId
@@ -24,12 +25,17 @@ from appliance.host.encoding import Job, Kitchen, Reel
 from appliance.host.ffmpeg import find_ffmpeg
 from appliance.library import copies
 from appliance.library.copies import FOLDER
-from appliance.serve.copies import CopyOptions
+from appliance.library.marker import Library
+from appliance.library.space import Floor, Space
+from appliance.serve.copies import CopyOptions, TelevisionCopies
 from appliance.serve.insides import insides_of_file
 from appliance.serve.television import playable_by_tv
-from appliance.store import pins
-from tests.media.clips import NOW, Clip, Shelf, a_shelf, eventually, later, make
+from appliance.store import pins, saved, videos
+from appliance.store.engine import Store
+from appliance.store.leases import Leases
+from tests.media.clips import NOW, Calm, Clip, Shelf, a_shelf, eventually, later, make
 from tests.media.shelf import VIDEO, Notes, empty_shelf, noise, serving
+from tests.world.service import Service
 
 ON = CopyOptions(wanted=True, size=ByteCount(50_000_000))
 
@@ -255,7 +261,9 @@ _DIES = """
 import asyncio, sys
 from pathlib import Path
 from appliance.domain.units import ByteCount
-from appliance.serve.copies import CopyOptions
+from appliance.library.marker import Library
+from appliance.library.space import Floor, Space
+from appliance.serve.copies import CopyOptions, TelevisionCopies
 from tests.media.clips import a_shelf
 
 async def main() -> None:
@@ -413,3 +421,35 @@ async def test_an_encoder_that_is_listed_but_does_not_work_here_is_not_chosen(tm
     assert first is second is ENCODERS[-1]
     asked = (tmp_path / "asked").read_text().splitlines()
     assert len(asked) == len(ENCODERS), "each is tried once"
+
+
+async def _filled(data: Path, clip: Path) -> VideoId:
+    """Put a pinned clip into the library of an appliance that does not run."""
+    async with Store(data / "catalogue.db") as store:
+        ident = await store.read(saved.get, "library_id")
+        assert ident is not None
+        library = Library(data / "library", ident)
+        leases, kitchen = Leases(RealClock()), Kitchen()
+        space = Space(library.root, Floor(ByteCount(0), 0.0))
+        copying = TelevisionCopies(store, library, leases, space, RealClock(), CopyOptions(), kitchen, Calm())
+        video = await Shelf(store, library, leases, copying, kitchen, Calm()).pin(1, clip)
+        await store.promise(videos.wish, video, Wish.PIN)
+        return video
+
+
+@pytest.mark.trial
+def test_the_appliance_makes_a_copy_once_its_owner_says_so_and_deletes_it_again(tmp_path: Path, clips: Path) -> None:
+    service = Service(tmp_path)
+    with service:
+        pass
+    video = asyncio.run(_filled(service.data, make(Clip.VP9, clips)))
+    path = f"/api/v1/videos/{video}"
+    with service:
+        assert service.get(path)["tv_copy"] is None
+        service.ask("PATCH", "/api/v1/settings", {"tv.copies": "when_needed"})
+        service.until(path, lambda told: (told["tv_copy"] or {}).get("state") == "ready")
+        address = json.loads((service.data / "service.json").read_text())["url"] + f"/media/{video}/tv.mp4"
+        assert streams(address)["video"]["codec_name"] == "h264"
+        service.ask("PATCH", "/api/v1/settings", {"tv.copies": "off"})
+        service.until(path, lambda told: told["tv_copy"] is None)
+        assert httpx.get(address, trust_env=False).status_code == 404
