@@ -40,6 +40,7 @@ HLS_PLAYERS = 2
 SWARM_PORT = 47333
 API_EVERY = 0.05
 CONNECTIONS = (1, 4)
+CHANGES = 5
 PAGE_MS = 50
 MEAL_PATIENCE, SCAN_PATIENCE = 60.0, 900.0
 SETTLED_SECONDS = 5.0
@@ -231,15 +232,28 @@ def browse(videos: int, seconds: float, rounds: int) -> None:
                 box.start()
                 time.sleep(SETTLED_SECONDS)
                 ours = Side("seedkeep", f"{box.url}/dlna/control/ContentDirectory", "all", box.pid)
-                _browse(screen, ours, Side("minidlna", theirs, ALL_VIDEOS, pid), videos, seconds, rounds)
+                sides = (ours, Side("minidlna", theirs, ALL_VIDEOS, pid))
+                for side in sides:
+                    (cold,) = measure(screen, side, videos, 1, 0).turned.times
+                    print(f"  {side.name:9} the first page after the start {cold:.1f} ms", flush=True)
+                _changes(screen, box, ours, videos)
+                _browse(screen, *sides, videos, seconds, rounds)
             finally:
                 box.stop()
 
 
+def _changes(screen: Host, box: Box, ours: Side, videos: int) -> None:
+    """Print what a page takes right after a change that a screen can see: the whole list is read again for it."""
+    (channel,) = (one["id"] for one in box.ask("GET", "/api/v1/channels")["items"])
+    took = []
+    for number in range(CHANGES + 1):
+        box.ask("PATCH", f"/api/v1/channels/{channel}", {"web_videos": number % 2 == 0})
+        took += measure(screen, ours, videos, 1, 0).turned.times
+    print(f"  {ours.name:9} a page right after a change {statistics.median(took[1:]):.1f} ms", flush=True)
+
+
 def _browse(screen: Host, ours: Side, theirs: Side, videos: int, seconds: float, rounds: int) -> None:
     for side in (ours, theirs):
-        cold = measure(screen, side, videos, 1, 0).turned
-        print(f"  {side.name:9} the first page of all {cold.times[0]:.1f} ms", flush=True)
         measure(screen, side, videos, 1, seconds)
     for connections in CONNECTIONS:
         pairs = [tuple(measure(screen, s, videos, connections, seconds) for s in (ours, theirs)) for _ in range(rounds)]
