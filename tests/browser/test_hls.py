@@ -34,6 +34,7 @@ with sync_playwright() as playwright:
     def tell():
         seen = page.evaluate("seen")
         seen["at"] = page.evaluate("v.currentTime")
+        seen["lists"] = page.evaluate("fetch(hls.url).then(r => r.text())").count("#EXT-X-I-FRAME-STREAM-INF:")
         print(json.dumps(seen), flush=True)
     for until in map(float, sys.argv[2:]):
         begun = time.monotonic()
@@ -58,6 +59,7 @@ def test_a_link_that_becomes_slow_is_answered_with_a_smaller_picture_and_no_stal
     assert watching.stdout
     before = json.loads(watching.stdout.readline())
     assert before["levels"][-1] == 720, before
+    assert before["lists"] == (0 if layout is Layout.TS else 2), before
     lab.shape(SLOW, 0.1)
     after = json.loads(watching.stdout.readline())
     print(before, after)
