@@ -77,10 +77,11 @@ class Outlook:
         if self.disk is None:
             return None
         change = self.comes.bytes - min(self.goes.bytes, self.disk.used)
-        gives = min(self.disk.cached, max(0, change - max(0, self.disk.free - self.disk.floor)))
+        gives = min(self.disk.cached + self.disk.copies, max(0, change - max(0, self.disk.free - self.disk.floor)))
+        copies = ByteCount(max(0, self.disk.copies - gives))  # they go before what is cached
         used, free = max(0, self.disk.used + change), max(0, self.disk.free + gives - change)
-        kept = ByteCount(self.disk.cached - gives)
-        return replace(self.disk, used=ByteCount(used), free=ByteCount(free), cached=kept)
+        kept = ByteCount(self.disk.cached + self.disk.copies - gives - copies)
+        return replace(self.disk, used=ByteCount(used), free=ByteCount(free), cached=kept, copies=copies)
 
 
 async def present(house: Services) -> Outlook:

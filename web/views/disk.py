@@ -34,18 +34,19 @@ class Tray:
 def tray(disk: Disk, coming: int = 0) -> Tray:
     """Return the disk as a hundred seeds. ``coming`` bytes are promised and not here yet.
 
-    What is there at all shows at least one seed. Free space is what may still be used, above the floor. What is cached
-    makes room for what comes.
+    What is there at all shows at least one seed. Free space is what may still be used, above the floor. What is cached,
+    and copies for televisions, make room for what comes.
     """
-    other = max(0, disk.total - disk.free - disk.used - disk.cached)
+    spare = disk.cached + disk.copies
+    other = max(0, disk.total - disk.free - disk.used - spare)
     floor = min(disk.floor, disk.free)
     usable = max(0, disk.free - floor)
-    gives = min(disk.cached, max(0, coming - usable))
+    gives = min(spare, max(0, coming - usable))
     arriving = min(coming, usable + gives)
     amounts = {
         "held": disk.used,
         "coming": arriving,
-        "cached": disk.cached - gives,
+        "cached": spare - gives,
         "free": usable + gives - arriving,
         "floor": floor,
         "other": other,
@@ -54,7 +55,7 @@ def tray(disk: Disk, coming: int = 0) -> Tray:
     names = {
         "held": "kept here",
         "coming": "on its way",
-        "cached": "only because it was watched",
+        "cached": _spare(disk),
         "free": "free to use",
         "floor": "never used (floor)",
         "other": "other files",
@@ -67,8 +68,14 @@ def tray(disk: Disk, coming: int = 0) -> Tray:
         total=words.size(disk.total),
         left=words.size(usable),
         sentence=words.listed([f"{part.size} {part.name}" for part in parts]) + f", of {words.size(disk.total)}.",
-        tight=usable + disk.cached < disk.total // 50,
+        tight=usable + spare < disk.total // 50,
     )
+
+
+def _spare(disk: Disk) -> str:
+    if not disk.copies:
+        return "only because it was watched"
+    return "only because it was watched, or copies for televisions" if disk.cached else "copies for televisions"
 
 
 def _cells(amounts: dict[str, int], total: int) -> dict[str, int]:
