@@ -88,20 +88,28 @@ class Engine:
 
     async def hand_over(self, info_hash: InfoHash, params: lt.add_torrent_params) -> lt.torrent_handle:
         """Add a torrent and wait for libtorrent's verdict. Raises SwarmError, with nothing left behind."""
+        handle, refusal = await self.hand_back(info_hash, params)
+        if refusal:
+            self.session.remove_torrent(handle)
+            raise SwarmError(f"The BitTorrent engine does not accept what lies on disk: {refusal}.")
+        return handle
+
+    async def hand_back(self, info_hash: InfoHash, params: lt.add_torrent_params) -> tuple[lt.torrent_handle, str]:
+        """Add a torrent, and return it with why libtorrent does not accept what lies on disk, if so: it stands still.
+
+        Raises SwarmError, with nothing left behind.
+        """
         verdict = self.answers.expect("checked", info_hash)
         adding = asyncio.create_task(self.in_thread(lambda: self.session.add_torrent(params)))
         try:
             handle = await asyncio.shield(adding)
-            refusal = await verdict.get()
+            refusal: str = await verdict.get()
         except RuntimeError as trouble:
             raise SwarmError(f"The BitTorrent engine does not take this torrent: {trouble}.") from trouble
         except BaseException:
             self.session.remove_torrent(await adding)
             raise
-        if refusal:
-            self.session.remove_torrent(handle)
-            raise SwarmError(f"The BitTorrent engine does not accept what lies on disk: {refusal}.")
-        return handle
+        return handle, refusal
 
     async def take_out(self, held: Held) -> None:
         """Remove a torrent and wait until it is gone. Its files stay."""
@@ -116,6 +124,11 @@ class Engine:
         flushed = self.answers.expect("flushed", held.info_hash)
         held.handle.flush_cache()
         await flushed.get()
+
+    async def rest(self, held: Held) -> None:
+        """Stop a torrent where it is and wait for the disk."""
+        held.handle.pause()
+        await self.flush(held)
 
     async def piece(self, held: Held, piece: int) -> bytes:
         """Return a piece as libtorrent reads it, empty where it cannot."""

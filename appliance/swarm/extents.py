@@ -150,12 +150,24 @@ def _digest(extents: Extents, piece: int, handles: dict[int, int]) -> bytes | No
             return None
         done = 0
         while done < part.length:
-            data = os.pread(fd, min(_CHUNK, part.length - done), part.offset + done)
+            data = _read(fd, min(_CHUNK, part.length - done), part.offset + done)
             if not data:
                 return None
             digest.update(data)
             done += len(data)
     return digest.digest()
+
+
+def _read(fd: int, length: int, offset: int) -> bytes:
+    try:
+        return os.pread(fd, length, offset)
+    except OSError:  # what cannot be read is not good
+        return b""
+
+
+def is_there(extents: Extents) -> bool:
+    """Tell whether the folder is there: without it nothing is known of the files, as when their disk is away."""
+    return os.path.isdir(extents.folder)
 
 
 def _opened(extents: Extents, file: int, handles: dict[int, int]) -> int:

@@ -95,6 +95,13 @@ class Held:
     disk_full: bool = False
     dirty: bool = False
     synced: bool = False
+    settled: bool = False
+    """Whether it is known to be whole on the disk, and was said to be: at adding, or by ``Whole``."""
+    fresh: set[int] = field(default_factory=set)
+    """Pieces that came since the disk was last waited for."""
+    faults: int = 0
+    answered: int = 0
+    """Errors of the disk that may have cost pieces, and how many of them were followed by a look at the files."""
     saved_at: float = 0.0
     numbers: Numbers = _NOTHING_YET
     given_seeds: set[str] = field(default_factory=set)
@@ -115,6 +122,19 @@ class Held:
         return bytes(info.hash_for_piece(piece)) if info else b""
 
     @property
+    def doubted(self) -> bool:
+        """Whether pieces that we claim may not be on the disk."""
+        return self.faults > self.answered
+
+    @property
+    def done(self) -> int:
+        """Verified bytes. The last piece counts once all of them are known to be on the disk."""
+        inventory = self.inventory
+        if inventory.whole and not self.settled:
+            return inventory.done - self.extents.piece_size(len(inventory.have) - 1)
+        return inventory.done
+
+    @property
     def phase(self) -> TorrentPhase:
         if self.fault:
             return TorrentPhase.FAULT
@@ -122,10 +142,10 @@ class Held:
             return TorrentPhase.CHECKING
         if not self.started:
             return TorrentPhase.STOPPED
-        return TorrentPhase.WHOLE if self.inventory.whole else TorrentPhase.DOWNLOADING
+        return TorrentPhase.WHOLE if self.inventory.whole and self.settled else TorrentPhase.DOWNLOADING
 
     def judged(self, missing: str = "") -> Judged:
-        return Judged(ByteCount(self.inventory.done), self.extents.size, missing)
+        return Judged(ByteCount(self.done), self.extents.size, missing)
 
     def status(self) -> TorrentStatus:
         """Return the state as others see it; the same object as long as nothing changed."""
@@ -133,7 +153,7 @@ class Held:
         key = (
             whole,
             self.numbers,
-            self.inventory.done,
+            self.done,
             self.phase,
             self.fault,
             bool(self.trackers),
@@ -149,7 +169,7 @@ class Held:
         return TorrentStatus(
             info_hash=self.info_hash,
             phase=self.phase,
-            done=ByteCount(self.inventory.done),
+            done=ByteCount(self.done),
             size=self.extents.size,
             download_rate=BytesPerSecond(now.download_rate if going else 0),
             upload_rate=BytesPerSecond(now.upload_rate if going else 0),

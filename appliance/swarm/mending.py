@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 import libtorrent as lt
 
@@ -10,7 +11,7 @@ from appliance.errors import SwarmError
 from appliance.swarm.adding import prepare_again
 from appliance.swarm.counting import Counting
 from appliance.swarm.engine import Engine
-from appliance.swarm.extents import good_pieces
+from appliance.swarm.extents import good_pieces, is_there
 from appliance.swarm.held import Held
 from appliance.swarm.saving import Saving
 from appliance.swarm.viewing import Viewing
@@ -55,26 +56,46 @@ class Mending:
                 log.warning("piece %d of %s is rotten on disk; it is fetched again", piece, held.info_hash)
                 await self._forget(held, {piece})
 
-    async def settled(self, held: Held) -> bool:
-        """Wait for the disk, and take back pieces whose writing failed; tell whether all that we claim is there.
+    async def settle(self, held: Held) -> None:
+        """Wait for the disk, and take back pieces that are not on it. What is not looked at stays ``fresh`` or doubted.
 
-        libtorrent calls a piece finished when its hash is right, before it is on disk.
+        libtorrent calls a piece finished when its hash is right, before it is written; once the last one is, it calls
+        the torrent whole and forgets whatever write fails from then on, and one of a piece that we gave it (as the
+        window does) at any time (2.1.1: ``torrent::maybe_done_flushing``, ``torrent::on_disk_write_complete``). So
+        what came last is hashed where it lies, and after an error all of it.
         """
         async with held.mending:
             await self._engine.flush(held)
-            claimed = [k for k, here in enumerate(held.inventory.have) if here]
+            faults, doubted = held.faults, held.doubted
+            claimed = {k for k, here in enumerate(held.inventory.have) if here}
+            looked_at = claimed if doubted else claimed & held.fresh
+            bad = looked_at - await self._good(held, looked_at)
             pieces = await self._engine.pieces(held)
-            lost = {k for k in claimed if not pieces[k]}
-            if held.closing or not lost:
-                return not held.closing
-            have = held.inventory.have
-            held.inventory.replace(bytearray(0 if k in lost else here for k, here in enumerate(have)))
-            self._tell_viewers(held)
-            # one that came again meanwhile was announced while we still claimed it
-            for k, here in enumerate(await self._engine.pieces(held)):
-                if here:
-                    self._gained(held, k)
-            return False
+            if self.stopping or held.closing or not await self._engine.in_thread(partial(is_there, held.extents)):
+                return
+            if any(pieces[k] for k in bad) or (doubted and await self._stuck(held, pieces)):
+                await self._forget(held, bad)
+            else:
+                await self._take_back(held, bad | {k for k in claimed if not pieces[k]})
+            held.answered = faults
+            held.fresh -= looked_at
+
+    async def _stuck(self, held: Held, pieces: bytearray) -> bool:
+        """Tell whether libtorrent believes to have all of a piece and yet not the piece: it never asks for it again."""
+        begun = await self._engine.progress(held)
+        return any(share >= 1 and not pieces[k] for k, share in begun.items())
+
+    async def _take_back(self, held: Held, lost: set[int]) -> None:
+        """Claim no more what libtorrent asks for again by itself."""
+        if not lost:
+            return
+        held.inventory.replace(bytearray(0 if k in lost else here for k, here in enumerate(held.inventory.have)))
+        held.settled, held.dirty = False, True
+        self._tell_viewers(held)
+        # one that came again meanwhile was announced while we still claimed it
+        pieces = await self._engine.pieces(held)
+        for piece in sorted(k for k in lost if pieces[k]):
+            self._gained(held, piece)
 
     async def _good(self, held: Held, pieces: Iterable[int]) -> set[int]:
         info = held.handle.torrent_file()
@@ -85,17 +106,24 @@ class Mending:
 
     async def _forget(self, held: Held, bad: set[int]) -> None:
         """Take the torrent out and hand it over again without its bad pieces: libtorrent asks for exactly those."""
+        await self._engine.rest(held)  # what is still written fails now, not after we gave up the handle
         params = lt.read_resume_data(await self._saving.buffer(held))
         params.ti = held.handle.torrent_file()
+        params.peers = list({*params.peers, *held.peers.called})  # it saves none whose last connection failed
         await self._counting.settle(held)
-        await self._engine.take_out(held)
-        self._counting.forget(held)
-        have = bytearray(0 if k in bad else here for k, here in enumerate(held.inventory.have))
-        held.handle = await self._engine.hand_over(held.info_hash, prepare_again(params, have))
+        async with held.writing:  # which asks the handle too
+            await self._engine.take_out(held)
+            self._counting.forget(held)
+            have = bytearray(0 if k in bad else here for k, here in enumerate(held.inventory.have))
+            held.handle, refusal = await self._engine.hand_back(held.info_hash, prepare_again(params, have))
         held.inventory.replace(have)
+        held.settled = held.settled and held.inventory.whole
         held.barred = False  # as the new handle has it
         held.synced, held.dirty = False, True
         self._tell_viewers(held)
+        if refusal:
+            held.fault = held.fault or refusal
+            raise SwarmError(f"The BitTorrent engine does not accept what lies on disk: {refusal}.")
         if held.started and not held.fault:
             held.handle.resume()
 

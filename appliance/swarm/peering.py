@@ -50,6 +50,11 @@ class Acquaintances:
         if error in _BOTH_SEED:
             _remember(self._whole, address[0], seconds)
 
+    @property
+    def called(self) -> tuple[tuple[str, int], ...]:
+        """Whom we called, but ourselves."""
+        return tuple(address for address in self._called if address not in self._ours)
+
     def whole(self, seconds: float) -> int:
         """Return at how many addresses everything was, lately."""
         return sum(seconds - at < _LASTING_SECONDS for at in self._whole.values())

@@ -101,9 +101,17 @@ class ResumeFiles:
         except OSError:
             return None
 
-    def write(self, info_hash: InfoHash, buffer: bytes, *, synced: bool) -> None:
-        """Store one torrent's resume data. ``synced`` says that its files were fsynced while whole."""
-        data: Any = lt.bdecode(buffer)
+    def write(self, info_hash: InfoHash, buffer: bytes, claimed: bytes, *, synced: bool) -> None:
+        """Store one torrent's resume data, claiming no other pieces than ``claimed`` (one byte each, 1 for ours).
+
+        libtorrent claims all of them once the last passed its hash in memory. ``synced`` says that its files were
+        fsynced while whole.
+        """
+        params = lt.read_resume_data(buffer)
+        params.have_pieces = [bool(a and b) for a, b in zip(params.have_pieces, claimed, strict=False)]
+        if not any(claimed):
+            params.unfinished_pieces = {}
+        data: Any = lt.bdecode(lt.write_resume_data_buf(params))
         data[_SYNCED] = int(synced)
         write_atomic(self._path(info_hash), lt.bencode(data))
 

@@ -25,15 +25,17 @@ class InThread(Protocol):
 class Saving:
     """Writes resume data of the torrents of one session."""
 
-    def __init__(self, resume: ResumeFiles, answers: Answers, in_thread: InThread) -> None:
-        self._resume, self._answers, self._in_thread = resume, answers, in_thread
+    def __init__(
+        self, resume: ResumeFiles, answers: Answers, in_thread: InThread, flush: Callable[[Held], Awaitable[None]]
+    ) -> None:
+        self._resume, self._answers, self._in_thread, self._flush = resume, answers, in_thread, flush
 
     async def buffer(self, held: Held) -> bytes:
         """Return libtorrent's resume data, without the torrent itself and without priorities. Raises SwarmError."""
         asked = self._answers.waits("saved", held.info_hash)
         answer = self._answers.expect("saved", held.info_hash)
         if not asked:
-            held.handle.save_resume_data(lt.save_resume_flags_t.flush_disk_cache)
+            held.handle.save_resume_data()
         buffer: bytes = await answer.get()
         return buffer
 
@@ -50,10 +52,15 @@ class Saving:
     async def _save(self, held: Held) -> None:
         held.dirty, synced = False, held.synced
         try:
+            claimed, fresh = bytes(held.inventory.have), frozenset(held.fresh)
+            await self._flush(held)
             buffer = await self.buffer(held)
             if held.closing:
                 return
-            await self._in_thread(partial(self._resume.write, held.info_hash, buffer, synced=synced))
+            if held.doubted:
+                claimed, synced = bytes(len(claimed)), False
+            held.fresh -= fresh if not held.doubted else frozenset()
+            await self._in_thread(partial(self._resume.write, held.info_hash, buffer, claimed, synced=synced))
         except OSError as trouble:
             held.dirty = True
             if trouble.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -58,7 +58,7 @@ class LibtorrentSwarm:
 
     async def __aenter__(self) -> "LibtorrentSwarm":
         self._engine = engine = Engine()
-        self._saving = Saving(self._resume, engine.answers, engine.in_thread)
+        self._saving = Saving(self._resume, engine.answers, engine.in_thread, engine.flush)
         self._counting = Counting(engine, self._traffic)
         self._mending = Mending(engine, self._saving, self._counting, self._viewings, self._gained)
         try:
@@ -75,7 +75,7 @@ class LibtorrentSwarm:
             self._traffic,
             lambda moved: self._spawn(self._counting.look(moved)),
             self._emit,
-            lambda held: self._spawn(self._announce_whole(held)),
+            lambda held: self._spawn(self._settle(held)),
             lambda held: self._spawn(self._settle(held)),
             lambda: self._spawn(self._read_everything_again()),
         )
@@ -174,6 +174,7 @@ class LibtorrentSwarm:
             trackers=prepared.trackers,
             sequential=sequential,
             synced=claim.synced,
+            settled=all(claim.have),
             dirty=any(claim.have),
             given_seeds=set(prepared.given_seeds),
         )
@@ -218,8 +219,10 @@ class LibtorrentSwarm:
 
     async def start(self, info_hash: InfoHash) -> None:
         held = self._must(info_hash)
-        if held.fault:
-            await self._mending.settled(held)
+        if held.fault or held.doubted:
+            await self._settle(held)
+        if held.doubted:
+            raise DiskError("The video's files cannot be looked at.", hint="Is the disk there? It is tried again.")
         held.started, held.fault, held.disk_full = True, "", False
         held.handle.unset_flags(lt.torrent_flags.upload_mode)
         held.handle.clear_error()
@@ -242,7 +245,7 @@ class LibtorrentSwarm:
 
     async def save(self, info_hash: InfoHash) -> None:
         held = self._must(info_hash)
-        if held.inventory.whole and not held.synced:
+        if held.inventory.whole and held.settled and not held.synced:
             try:
                 await self._engine.in_thread(lambda: sync_files(held.extents))
             except OSError as trouble:
@@ -253,6 +256,7 @@ class LibtorrentSwarm:
     async def recheck(self, info_hash: InfoHash) -> Judged:
         held = self._must(info_hash)
         await self._mending.recheck(held)
+        self._say_whole(held)
         return held.judged()
 
     def confirm(self, info_hash: InfoHash, trackers: tuple[str, ...], web_seeds: tuple[str, ...]) -> None:
@@ -388,19 +392,22 @@ class LibtorrentSwarm:
 
     # what alerts lead to
 
-    async def _announce_whole(self, held: Held) -> None:
-        """Say that a torrent is whole once its bytes have really reached the file, and all of them did."""
-        if await self._mending.settled(held) and held.inventory.whole:
-            self._emit(Whole(held.info_hash))
-
     async def _settle(self, held: Held) -> None:
-        """A disk error stopped a torrent: find out what was really written."""
-        await self._mending.settled(held)
+        """The last piece came, or a disk error stopped a torrent: find out what was really written."""
+        await self._mending.settle(held)
+        self._say_whole(held)
+
+    def _say_whole(self, held: Held) -> None:
+        """Say that a torrent is whole once its bytes have really reached the files, and all of them did."""
+        if held.inventory.whole and not held.settled and not held.fresh and not held.doubted and not held.closing:
+            held.settled = True
+            self._emit(Whole(held.info_hash))
 
     async def _read_everything_again(self) -> None:
         """libtorrent dropped alerts: ask for every torrent's pieces."""
         for held in list(self._held.values()):
-            if not held.inventory.whole and not held.closing:
+            if not held.settled and not held.closing:
+                held.faults += 1  # one may have been among them
                 for piece, here in enumerate(await self._engine.pieces(held)):
                     if here:
                         self._gained(held, piece)

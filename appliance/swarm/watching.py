@@ -74,6 +74,7 @@ class Watching:
         if not held.inventory.gained(piece):
             return
         held.dirty, held.synced = True, False
+        held.fresh.add(piece)
         if viewing := self._viewings.get(held.info_hash):
             viewing.arrived(piece)
         self._emit(PieceArrived(held.info_hash, PieceIndex(piece)))
@@ -114,6 +115,9 @@ class Watching:
         self._fault(info_hash_of(alert), alert.error, alert.message())
 
     def _file_error(self, alert: Any) -> None:
+        held = self._held.get(info_hash_of(alert))
+        if held and (not held.settled or alert.op == lt.operation_t.file_write):
+            held.faults += 1  # libtorrent may claim what was not written, for good once it has the last piece
         self._fault(info_hash_of(alert), alert.error, alert.message())
 
     def _fault(self, info_hash: InfoHash, error: Any, message: str) -> None:

@@ -7,6 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
+import libtorrent as lt
 import pytest
 
 from appliance.domain.units import MIB
@@ -189,3 +190,18 @@ async def test_after_a_kill_little_is_fetched_again(tmp_path: Path, stop_after: 
         last = [seed]
         del handle, seed
         await asyncio.to_thread(last.clear)
+
+
+def test_resume_data_claims_no_more_than_it_is_let(film: Content, tmp_path: Path) -> None:
+    """libtorrent claims every piece once the last is verified in memory; the disk may not have them all."""
+    params = lt.load_torrent_buffer(film.meta.raw)
+    params.have_pieces = [True] * film.meta.pieces
+    files, info_hash = ResumeFiles(tmp_path / "resume"), film.meta.info_hash
+    spec = film.spec(film.written(tmp_path / "media"))
+    extents = Extents.of(spec.folder, spec.names, [film.meta.size], PIECE)
+    files.open()
+    for claimed in (bytes([1] * 7 + [0] + [1] * 12), bytes(20)):
+        files.write(info_hash, lt.write_resume_data_buf(params), claimed, synced=False)
+        files.believed = True
+        found = files.judge(info_hash, extents, lambda _: b"", distrust=False, stop=lambda: False)
+        assert bytes(found.have) == claimed
