@@ -48,7 +48,10 @@ class PlayableFile:
 
 @dataclass(frozen=True, slots=True)
 class PlayableRendition:
-    """A rendition that can be read now. ``codecs`` as in RFC 6381; empty where the origin did not say."""
+    """A rendition that can be read now. ``codecs`` as in RFC 6381; empty where the origin did not say.
+
+    ``channels`` of its sound, 0 where not known.
+    """
 
     name: RenditionName
     kind: RenditionKind
@@ -61,6 +64,7 @@ class PlayableRendition:
     files: tuple[PlayableFile, ...]
     bytemap: ByteMap | None
     codecs: str = ""
+    channels: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,10 @@ class PlayableCaption:
 
 @dataclass(frozen=True, slots=True)
 class Playable:
-    """A video that can be read now, with names of the side files that are on disk."""
+    """A video that can be read now, with names of the side files that are on disk.
+
+    ``language``: what is spoken in it, as the origin names languages; empty where it did not say.
+    """
 
     video: VideoId
     title: str
@@ -84,6 +91,7 @@ class Playable:
     storyboard: Storyboard | None = None
     storyboard_file: str | None = None
     side_files: tuple[str, ...] = ()
+    language: str = ""
 
 
 class NotPlayable(Exception):

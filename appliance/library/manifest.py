@@ -236,6 +236,7 @@ def to_playable(
         storyboard=_storyboard(board) if board else None,
         storyboard_file=board.file if board else None,
         side_files=tuple(sorted(side_files)),
+        language=manifest.language or "",
     )
 
 

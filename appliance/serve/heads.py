@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from appliance.domain.shelf import ByteMap, NotPlayable, Playable, PlayableFile, PlayableRendition, ReadyShelf
 from appliance.domain.video import RenditionKind
-from appliance.serve.codecs import ENOUGH, codecs_of_mp4
+from appliance.serve.codecs import ENOUGH, channels_of_mp4, codecs_of_mp4
 from appliance.serve.key_pictures import frame_rate
 from appliance.serve.source import MediaPool, opened
 from appliance.serve.transport import codecs_of_ts, first_pts
@@ -18,12 +18,13 @@ _MOST_KEPT = 2000
 class Beginning:
     """``codecs`` as in RFC 6381, empty where they cannot be told; ``pts`` in 90 kHz ticks, of transport streams.
 
-    ``fps``: pictures a second in the first fragment, 0 where that is not to be seen.
+    ``fps``: pictures a second in the first fragment, ``channels`` of its sound; 0 where that is not to be seen.
     """
 
     codecs: str = ""
     pts: int | None = None
     fps: float = 0.0
+    channels: int = 0
 
 
 class Heads:
@@ -53,13 +54,13 @@ class Heads:
     async def checked(self, playable: Playable) -> Playable:
         """Return the video with the codecs that its held renditions have, whatever the origin called them.
 
-        Also with their pictures a second, where the origin told none.
+        Also with their pictures a second, where the origin told none, and their channels of sound.
         """
         renditions = []
         for rendition in playable.renditions:
             told = await self.beginning(playable, rendition)
             codecs, fps = told.codecs or rendition.codecs, rendition.fps or told.fps
-            renditions.append(replace(rendition, codecs=codecs, fps=fps))
+            renditions.append(replace(rendition, codecs=codecs, fps=fps, channels=told.channels or rendition.channels))
         return replace(playable, renditions=tuple(renditions))
 
     async def pts(self, playable: Playable) -> int | None:
@@ -84,7 +85,7 @@ class Heads:
                 os.close(fd)
             if offset is None or bytemap is None:
                 return Beginning(codecs_of_ts(head), first_pts(head))
-            return Beginning(codecs_of_mp4(head), fps=frame_rate(head, bytemap))
+            return Beginning(codecs_of_mp4(head), fps=frame_rate(head, bytemap), channels=channels_of_mp4(head))
 
         try:
             return await self._pool.run(read)

@@ -23,7 +23,6 @@ STILLS = 2
 
 _RUN = 64
 """Segments of one run at most, so that a playlist of 50,000 empty segments costs no more than an honest one."""
-_PICTURES = ("avc", "hvc", "hev", "av01", "vp08", "vp09", "dvh")
 _EACH_ALONE = ("mp4a.40.2", "mp4a.40.5", "mp4a.40.29", "mp4a.40.34", "ac-3", "ec-3", "opus", "flac", "mp3")
 """Sound in frames of which none needs another."""
 _INDEPENDENT = "#EXT-X-INDEPENDENT-SEGMENTS"
@@ -64,7 +63,7 @@ def master_playlist(playable: Playable, known: Known = _NONE) -> str | None:
     if all(_independent(r, known) for r in (*variants, *(sounds if grouped else ()))):
         out.append(_INDEPENDENT)
     if grouped:
-        out.extend(_audio_lines(sounds))
+        out.extend(_audio_lines(sounds, _tag(playable.language)))
     out.extend(_subtitle_lines(captions))
     for rendition in variants:
         sound = sounds if grouped and not rendition.has_audio else []
@@ -212,7 +211,7 @@ def _still_lines(rendition: PlayableRendition, findings: Findings | None) -> Ite
         return
     peak, average = peak_bandwidth(findings.stills), average_bandwidth(findings.stills)
     attributes = [f"BANDWIDTH={peak}", f"AVERAGE-BANDWIDTH={average}"]
-    codecs = [c for c in _listed(rendition) if c.lower().startswith(_PICTURES)]
+    codecs, _ = parted(rendition.codecs)
     if codecs:
         attributes.append(f'CODECS="{_quoted(",".join(codecs))}"')
     attributes.extend(_resolution(rendition))
@@ -239,15 +238,18 @@ def _codecs(renditions: Iterable[PlayableRendition]) -> str:
     return _quoted(",".join(out))
 
 
-def _audio_lines(sounds: list[PlayableRendition]) -> Iterator[str]:
+def _audio_lines(sounds: list[PlayableRendition], language: str) -> Iterator[str]:
     """The first is played unless a viewer chooses; of others none tells why it should be (RFC 8216 4.3.4.1.1)."""
     for number, sound in enumerate(sounds):
         name = "Audio" if number == 0 else f"Audio {number + 1}"
         chosen = "YES" if number == 0 else "NO"
-        yield (
-            f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="audio",NAME="{name}",DEFAULT={chosen},AUTOSELECT={chosen},'
-            f'URI="{quote(sound.name, safe="")}.m3u8"'
-        )
+        attributes = [f'NAME="{name}"', f"DEFAULT={chosen}", f"AUTOSELECT={chosen}"]
+        if language and number == 0:
+            attributes.append(f'LANGUAGE="{language}"')
+        if sound.channels:
+            attributes.append(f'CHANNELS="{sound.channels}"')
+        attributes.append(f'URI="{quote(sound.name, safe="")}.m3u8"')
+        yield '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="audio",' + ",".join(attributes)
 
 
 def _subtitle_lines(captions: tuple[PlayableCaption, ...]) -> Iterator[str]:
@@ -258,8 +260,8 @@ def _subtitle_lines(captions: tuple[PlayableCaption, ...]) -> Iterator[str]:
         label = _quoted(caption.label)[:100] or _quoted(caption.language)
         name = label if label not in names else f"{label} ({_quoted(caption.language)})"
         names.add(name)
-        language = caption.language.replace("_", "-")
-        told = _LANGUAGE.fullmatch(language) is not None and language.lower() not in languages
+        language = _tag(caption.language)
+        told = language and language.lower() not in languages
         languages.add(language.lower())
         chosen = "YES" if told and not caption.automatic else "NO"
         attributes = [f'NAME="{name}"', "DEFAULT=NO", f"AUTOSELECT={chosen}", "FORCED=NO"]
@@ -269,6 +271,12 @@ def _subtitle_lines(captions: tuple[PlayableCaption, ...]) -> Iterator[str]:
             attributes.append('CHARACTERISTICS="public.machine-generated"')
         attributes.append(f'URI="captions/{quote(caption.language, safe="")}.m3u8"')
         yield '#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="subtitles",' + ",".join(attributes)
+
+
+def _tag(language: str) -> str:
+    """A language as RFC 5646 writes it; empty for what is none."""
+    tag = language.replace("_", "-")
+    return tag if _LANGUAGE.fullmatch(tag) else ""
 
 
 def _quoted(text: str) -> str:

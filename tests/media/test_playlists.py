@@ -37,6 +37,7 @@ def shelf(folder: Path, layout: str) -> StandInShelf:
     vtt = b"WEBVTT\n\n00:01.000 --> 00:02.000\nHello\n"
     with_caption(out, PlayableCaption("en", "English", "en.vtt"), vtt)
     with_caption(out, PlayableCaption("zh-Hans", 'Chinese, "simplified"', "zh.vtt", automatic=True), vtt)
+    out.playing = replace(out.playing, language="en")
     return out
 
 
@@ -87,6 +88,8 @@ async def test_a_strict_reader_finds_in_every_layout_all_that_is_promised(tmp_pa
     async with client_of(held) as client:
         master = read(await text(client, "master.m3u8"))
         assert master.is_variant
+        sounds = [(m.language, m.channels) for m in master.media if m.type == "AUDIO"]
+        assert sounds == ([("en", "2")] if layout in (Layout.SPLIT, SEVERAL_FILES) else [])
         assert [p.uri for p in master.playlists] == ["360p.m3u8", "240p.m3u8"]
         assert all(p.stream_info.subtitles == "subtitles" for p in master.playlists)
         assert [p.stream_info.audio for p in master.playlists] == [

@@ -1,5 +1,6 @@
 """The playlists that players get, held against a checker written apart from them."""
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -118,6 +119,36 @@ def test_all_playlists_of_a_video_but_lists_of_pictures_have_one_target_duration
     assert stills is not None
     assert parse_media(stills).target == 4
     assert stills_playlist(short, Findings()) is None
+
+
+def test_a_television_begins_with_h264_of_480_lines_at_most_where_there_is_some() -> None:
+    avc, hevc, av1, high10 = "avc1.64001f", "hvc1.1.6.L93.B0", "av01.0.05M.08", "avc1.6e001f"
+    made = {
+        (height, codec): replace(hls(height), codecs=f"{codec},mp4a.40.2", name=RenditionName(f"{height} {codec}"))
+        for height in (240, 360, 480, 720, 1080)
+        for codec in (avc, hevc, av1, high10)
+    }
+    for there in itertools.combinations(made, 3):
+        modest = [(height, codec) for height, codec in there if codec == avc and height <= 480]
+        if not modest:
+            continue
+        first = parse_master(master_of(*(made[key] for key in there))).variants[0][0]
+        assert first["CODECS"].startswith(avc)
+        assert int(first["RESOLUTION"].partition("x")[2]) == max(modest)[0]
+
+
+def test_the_sound_says_its_language_and_channels_where_they_are_known() -> None:
+    picture, sound = hls(360, audio=False), hls(0, video=False)
+    for language, channels, expected in (
+        ("pt_BR", 6, ("pt-BR", "6")),
+        ("", 0, (None, None)),
+        ('e"n', 2, (None, "2")),
+    ):
+        video = replace(playable(picture, replace(sound, channels=channels)), language=language)
+        text = master_playlist(video)
+        assert text is not None
+        [told] = parse_master(text).media
+        assert (told.get("LANGUAGE"), told.get("CHANNELS")) == expected
 
 
 def test_segments_are_called_independent_only_where_that_is_known_of_all() -> None:
