@@ -10,13 +10,12 @@ from appliance.domain.shelf import ByteMap, Playable, PlayableCaption, PlayableF
 from appliance.domain.units import ByteCount, RenditionName, VideoId
 from appliance.domain.video import RenditionKind
 from appliance.library.bytemap import read_master, read_playlist
+from appliance.serve.bandwidth import average_bandwidth, peak_bandwidth
 from appliance.serve.m3u import LibraryEntry, library_m3u
 from appliance.serve.playlist import (
     Findings,
-    average_bandwidth,
     caption_playlist,
     master_playlist,
-    peak_bandwidth,
     rendition_playlist,
     stills_playlist,
     wound_through,
