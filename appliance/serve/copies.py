@@ -166,6 +166,8 @@ class TelevisionCopies:
                 break
             await self._drop(copy)
             freed += copy.size
+        if freed:
+            self._look_again()
         return ByteCount(freed)
 
     def _idle(self, but: VideoId | None) -> list[Copy]:
@@ -311,7 +313,7 @@ class TelevisionCopies:
         if self._work.busy:
             if await self._space.room() < 1:
                 await self._work.stop()
-        elif goes_on and self._next is not None:
+        elif goes_on and self._next is not None and not self._stale:
             known, wanted, self._next = self._known.get(self._next.video), self._next, None
             if known is None or known.recipe is None or known.recipe.source != wanted.source:
                 self._look_again()
