@@ -15,7 +15,7 @@ from appliance.serve.film.boxes import I32, U32, U64, Box, boxes, inside, malfor
 from appliance.serve.film.fragments import FIRST, MOOF_BASE, OFFSET, TOLD, Lie, Reel, Want, defaults_in, next_moof
 from appliance.serve.film.fragments import read_moof as read_samples
 from appliance.serve.film.movie import Defaults, Track, read_movie
-from appliance.serve.film.tables import NOT_SYNC, Tables
+from appliance.serve.film.tables import NOT_SYNC, Room, Tables
 
 Read = Callable[[int, int], bytes]
 """(offset, length): exactly these bytes of the segment's file."""
@@ -164,7 +164,8 @@ def frame_rate(head: bytes, bytemap: ByteMap) -> float:
         found = next_moof(head, 0, init.length, init.length + first.length)
         if not isinstance(found, Box):
             return 0.0
-        reels = {t.number: Reel(Tables(len(head)), t.defaults) for t in movie.tracks}
+        room = Room(len(head))
+        reels = {t.number: Reel(Tables(room), t.defaults) for t in movie.tracks}
         read_samples(head, found, 0, Lie(0, init.length, init.length + first.length), reels)
     except NotPlayable:
         return 0.0

@@ -12,6 +12,8 @@ from appliance.domain.shelf import NotPlayable
 
 MOST_BOXES = 1000
 """Boxes beside one another inside one that we read."""
+LATEST = 1 << 62
+"""The latest time that we take for one: what is counted on from it has room in 64 bits."""
 LARGEST_SMALL = 0xFFFF_FFFF
 """The largest box whose size has 32 bits."""
 

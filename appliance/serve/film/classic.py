@@ -10,7 +10,18 @@ from dataclasses import replace
 from time import monotonic
 
 from appliance.domain.shelf import PlayableFile
-from appliance.serve.film.boxes import LARGEST_SMALL, Box, Bytes, around, head_of, made, malformed, padding
+from appliance.serve.film.boxes import (
+    LARGEST_SMALL,
+    LATEST,
+    Box,
+    Bytes,
+    around,
+    head_of,
+    made,
+    malformed,
+    no_room,
+    padding,
+)
 from appliance.serve.film.fragments import Lie, Reel, Want, next_moof, read_moof
 from appliance.serve.film.layout import Blank, Footage, Layout, Stretch, Text
 from appliance.serve.film.mould import Mould, mould_of
@@ -26,7 +37,7 @@ from appliance.serve.film.movie import (
     with_number,
 )
 from appliance.serve.film.reels import Shot, Strip, cut
-from appliance.serve.film.tables import Tables
+from appliance.serve.film.tables import Room, Tables
 
 Read = Callable[[PlayableFile, int, int], bytes]
 """(file, offset, length): exactly these bytes."""
@@ -41,6 +52,10 @@ _LARGE = 256 * 1024
 """Bytes of a head that is not read at once."""
 _SPARE = 1024
 """Bytes that are read with a head more than the last one had."""
+_MOST_HEADS = 16 * 1024 * 1024
+"""Bytes of fragments' heads that are read box by box of one film."""
+_TURNS, _A_SEGMENT = 4096, 16
+"""Steps from fragment to fragment within segments of one film at most, and so many more for each segment."""
 
 
 def classic_layout(strips: Sequence[Strip], size: int, read: Read, soon: Callable[[PlayableFile, int], None]) -> Layout:
@@ -52,7 +67,7 @@ def classic_layout(strips: Sequence[Strip], size: int, read: Read, soon: Callabl
     shots = cut(strips)
     media = shots[-1].position + shots[-1].segment.length
     start = size - media
-    room = start - sum(len(m.ftyp) + sum(len(t.trak) for t in m.tracks) for m in movies)
+    room = Room(start - sum(len(m.ftyp) + sum(len(t.trak) for t in m.tracks) for m in movies))
     reels = [{t.number: Reel(Tables(room), t.defaults) for t in m.tracks} for m in movies]
     _gather(shots, start, reels, read, soon)
     moov = _moov(movies, reels, large=size > LARGEST_SMALL)
@@ -72,7 +87,8 @@ def _gather(
     soon: Callable[[PlayableFile, int], None],
 ) -> None:
     """Read every fragment's head into the tables."""
-    readers = [_SegmentReader(tracks, read) for tracks in reels]
+    patience = _Patience(_TURNS + _A_SEGMENT * len(shots), _MOST_HEADS)
+    readers = [_SegmentReader(tracks, read, patience) for tracks in reels]
     cold, ahead = False, 0
     for index, shot in enumerate(shots):
         if cold:
@@ -86,11 +102,25 @@ def _gather(
         cold = cold or monotonic() - begun > _SLOW
 
 
+class _Patience:
+    """What reading a film may cost: gigabytes of boxes with nothing in them would keep a thread busy for hours."""
+
+    def __init__(self, turns: int, heads: int) -> None:
+        self._turns, self._heads = turns, heads
+
+    def spend(self, head: int) -> None:
+        """Count a step, and a head of so many bytes. Raises NotPlayable."""
+        self._turns -= 1
+        self._heads -= head
+        if self._turns < 0 or self._heads < 0:
+            no_room()
+
+
 class _SegmentReader:
     """Reads one strip's segments, each as far as its fragments' heads go."""
 
-    def __init__(self, reels: dict[int, Reel], read: Read) -> None:
-        self._reels, self._read = reels, read
+    def __init__(self, reels: dict[int, Reel], read: Read, patience: _Patience) -> None:
+        self._reels, self._read, self._patience = reels, read, patience
         self._guess = 4096
         self._moulds: list[Mould] = []
 
@@ -106,6 +136,7 @@ class _SegmentReader:
         """Read it in any case; return how long the head of its first fragment is."""
         at, base, length = lie.first, lie.first, 0
         while (found := next_moof(data, base, at, lie.end)) is not None:
+            self._patience.spend(0 if isinstance(found, Want) else found.end - found.start)
             if isinstance(found, Want):
                 base = at = found.offset
                 data = self._read(file, base, min(found.length + _SPARE, lie.end - base))
@@ -134,7 +165,7 @@ def _moov(movies: Sequence[Movie], reels: Sequence[dict[int, Reel]], *, large: b
     for number, (track, reel) in enumerate(tracks, 1):
         edits = _edits(track, reel, scale)
         length = sum(e.length for e in edits) if edits else _scaled(reel.tables.time, scale, track.scale)
-        longest = max(longest, length)
+        longest = max(longest, _plausible(length))
         traks += _trak(track, reel.tables, number, edits, length, large=large)
     mvhd = with_duration(movies[0].mvhd, longest, next_track=len(tracks) + 1)
     return around(b"moov", [mvhd, *traks, movies[0].others])
@@ -147,8 +178,8 @@ def _edits(track: Track, reel: Reel, scale: int) -> tuple[Edit, ...]:
     """
     edits, end = track.edits, reel.tables.time + reel.tables.first_shift
     if edits and not edits[-1].length:
-        shown = end - max(0, edits[-1].start)
-        edits = (*edits[:-1], replace(edits[-1], length=max(1, _scaled(shown, scale, track.scale))))
+        shown = max(1, end - max(0, edits[-1].start))
+        edits = (*edits[:-1], replace(edits[-1], length=_scaled(shown, scale, track.scale)))
     if reel.start:
         late = Edit(_scaled(reel.start, scale, track.scale), -1, 1 << 16)
         edits = (late, *(edits or (Edit(_scaled(end, scale, track.scale), 0, 1 << 16),)))
@@ -156,8 +187,15 @@ def _edits(track: Track, reel: Reel, scale: int) -> tuple[Edit, ...]:
 
 
 def _scaled(time: int, scale: int, old: int) -> int:
-    """Rounded up, so that no last sample is cut off."""
-    return -(-time * scale // old)
+    """Rounded up, so that no last sample is cut off. Raises NotPlayable."""
+    return _plausible(-(-time * scale // old))
+
+
+def _plausible(time: int) -> int:
+    """Return a time as it is. Raises NotPlayable."""
+    if not 0 <= time <= LATEST:
+        malformed("a time in it is none that a film has")
+    return time
 
 
 _TABLES = (b"stts", b"ctts", b"stss", b"stsc", b"stsz", b"stz2", b"stco", b"co64", b"sgpd", b"sbgp")

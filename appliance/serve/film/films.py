@@ -64,6 +64,11 @@ class Film:
     rewriting: dict[str, Renumbering] = field(default_factory=dict)
     _mended: OrderedDict[tuple[str, int], bytes] = field(default_factory=OrderedDict)
 
+    @property
+    def weight(self) -> int:
+        """Bytes of memory that it takes, about."""
+        return self.layout.weight + sum(map(len, self._mended.values()))
+
     async def mended(self, footage: Footage, source: Source) -> bytes:
         """Return a segment, or its beginning, as this film has it. Raises NotPlayable, Left."""
         key = footage.file.name, footage.offset
@@ -72,7 +77,8 @@ class Film:
             if footage.length > _MOST_MENDED:
                 malformed("a segment is too large")
             segment = await exactly(source, footage.offset, footage.length)
-            self._mended[key] = found = mended(segment, self.rewriting[footage.file.name])
+            found = await asyncio.to_thread(mended, segment, self.rewriting[footage.file.name])
+            self._mended[key] = found
             while len(self._mended) > _MOST_SEGMENTS:
                 self._mended.popitem(last=False)
         return found
@@ -158,7 +164,7 @@ class Films:
     def _keep(self, key: _Key, film: Film) -> None:
         self._kept[key] = film
         self._kept.move_to_end(key)
-        while len(self._kept) > 1 and sum(f.layout.weight for f in self._kept.values()) > KEPT:
+        while len(self._kept) > 1 and sum(f.weight for f in self._kept.values()) > KEPT:
             self._kept.popitem(last=False)
 
     async def _form(self, order: _Order) -> Form:
@@ -179,7 +185,7 @@ class Films:
 
     async def _build(self, order: _Order, form: Form, open_file: OpenFile) -> Film:
         if form is Form.INDEXED:
-            return await _indexed(order, open_file)
+            return await self._indexed(order, open_file)
         key = order.key(form)
         task = self._building.get(key)
         if task is None:
@@ -195,10 +201,20 @@ class Films:
 
     async def _classic(self, order: _Order) -> Film:
         async with self._turn:
-            strips = [strip_of(part) for part in order.parts]
+            strips = await self._strips(order)
             paths = {file: await self._path(order.video, file) for file in order.files}
             layout = await self._pool.run(lambda: _read_classic(strips, order.size, paths))
             return order.film(Form.CLASSIC, layout)
+
+    async def _indexed(self, order: _Order, open_file: OpenFile) -> Film:
+        strips = await self._strips(order)
+        openings = [await _opening(strip, open_file) for strip in strips]
+        layout, rewriting = await self._pool.run(lambda: indexed_layout(strips, openings, order.size))
+        return order.film(Form.INDEXED, layout, rewriting)
+
+    async def _strips(self, order: _Order) -> list[Strip]:
+        """In a thread: an origin may have cut hours into seconds."""
+        return await self._pool.run(lambda: [strip_of(part) for part in order.parts])
 
 
 def _order(playable: Playable, rendition: PlayableRendition) -> _Order:
@@ -240,13 +256,6 @@ def _read_classic(strips: Sequence[Strip], size: int, paths: dict[PlayableFile, 
             return classic_layout(strips, size, *disk_reader(descriptors))
         except OSError as error:
             raise NotPlayable("file_unreadable", "The file cannot be read.", "Look at the disk.", 503) from error
-
-
-async def _indexed(order: _Order, open_file: OpenFile) -> Film:
-    strips = [strip_of(part) for part in order.parts]
-    openings = [await _opening(strip, open_file) for strip in strips]
-    layout, rewriting = indexed_layout(strips, openings, order.size)
-    return order.film(Form.INDEXED, layout, rewriting)
 
 
 async def _opening(strip: Strip, open_file: OpenFile) -> Opening:

@@ -18,6 +18,7 @@ from itertools import pairwise
 from appliance.serve.film.boxes import (
     HEAD,
     LARGEST_SMALL,
+    LATEST,
     U32,
     U64,
     Box,
@@ -35,7 +36,7 @@ from appliance.serve.film.fragments import MOST_HEAD, Lie, Reel, read_moof
 from appliance.serve.film.layout import Blank, Footage, Layout, Stretch, Text
 from appliance.serve.film.movie import Movie, Track, read_movie, rewritten, with_duration, with_number
 from appliance.serve.film.reels import Shot, Strip, cut
-from appliance.serve.film.tables import Tables
+from appliance.serve.film.tables import Room, Tables
 
 _REFERENCE = struct.Struct(">III")
 _SIDX = struct.Struct(">IIQQHH")
@@ -179,14 +180,18 @@ def _begins(movie: Movie, opening: Opening) -> dict[int, int]:
     """
     if counts_from_the_beginning(opening.head, opening.moof):
         malformed("its fragments count from the file's beginning")
-    reels = {t.number: Reel(Tables(MOST_HEAD), t.defaults) for t in movie.tracks}
+    room = Room(MOST_HEAD)
+    reels = {t.number: Reel(Tables(room), t.defaults) for t in movie.tracks}
     read_moof(opening.head, opening.moof, 0, Lie(0, 0, 1 << 62), reels)
     out = {}
     for track in movie.tracks:
         reel = reels[track.number]
         late = sum(e.length for e in track.edits if e.start == -1) * track.scale // movie.scale
         skipped = next((e.start for e in track.edits if e.start >= 0), 0)
-        out[track.number] = max(0, (reel.start or 0) + reel.tables.first_shift + late - skipped)
+        begin = max(0, (reel.start or 0) + reel.tables.first_shift + late - skipped)
+        if begin > LATEST:
+            malformed("it begins later than any film ends")
+        out[track.number] = begin
     return out
 
 

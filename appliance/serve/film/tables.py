@@ -15,47 +15,63 @@ from appliance.serve.film.boxes import LARGEST_SMALL, U32, Bytes, around, malfor
 NOT_SYNC = 0x00010000
 """The flag of a sample that depends on others (8.8.3.1)."""
 
-_PAIR, _TRIPLE = struct.Struct(">II"), struct.Struct(">III")
+MOST_TABLES = 16 * 1024 * 1024
+"""Bytes of a film's tables at most, whatever length and rate its origin says: half a day at 60 pictures a second."""
+
+_PAIR = struct.Struct(">II")
 _SYNC_BIT = bytes(0 if value & 1 else 1 for value in range(256))
 _SAME = re.compile(rb"(.{4})\1*", re.DOTALL)
 """A number of a column, and the equal ones that follow it."""
 
 
-class Tables:
-    """One track's tables, run by run in play order. ``room``: bytes that they may take at most."""
+class Room:
+    """Bytes that the tables of all of a film's tracks may take, together."""
 
-    def __init__(self, room: int) -> None:
+    def __init__(self, size: int) -> None:
+        self._left = min(size, MOST_TABLES)
+
+    def take(self, size: int) -> None:
+        """Raise NotPlayable where so much is not left."""
+        self._left -= size
+        if self._left < 0:
+            no_room()
+
+
+class Tables:
+    """One track's tables, run by run in play order, in a ``room`` that others may be in too."""
+
+    def __init__(self, room: Room) -> None:
         self.samples = 0
         self.time = 0
         """Time units that the samples so far last."""
         self._room = room
-        self._durations: list[list[int]] = []
-        self._sizes: list[bytes] = []
-        self._shifts: list[bytes] = []
+        self._counts, self._durations = array("I"), array("I")
+        self._sizes, self._shifts = bytearray(), bytearray()
         self._shifted = self._signed = False
-        self._syncs: list[int] = []
+        self._syncs = array("I")
         self._all_sync = True
         """Whether each sample so far can be begun with; then they are not listed."""
-        self._chunks: list[int] = []
-        self._chunk_runs: list[tuple[int, int]] = []
+        self._chunks = array("Q")
+        self._chunk_runs = array("I")
+        """Pairs: the first of some chunks alike (from 1), and how many samples each of them has."""
 
     @property
     def first_shift(self) -> int:
         """The composition offset of the first sample."""
-        return int.from_bytes(self._shifts[0][:4], "big", signed=self._signed) if self._shifts else 0
+        return int.from_bytes(self._shifts[:4], "big", signed=self._signed)
 
     def lasts_until(self, time: int) -> None:
         """Make the last sample last until ``time``, where the next fragment begins; as short as it can be at least."""
         if self.time == time or not self.samples:
             return
-        last = self._durations[-1]
-        count, duration = last
+        duration = self._durations[-1]
         changed = min(max(0, duration + time - self.time), LARGEST_SMALL)
-        if count > 1:
-            last[0] -= 1
-            self._durations.append([1, changed])
+        if self._counts[-1] > 1:
+            self._counts[-1] -= 1
+            self._counts.append(1)
+            self._durations.append(changed)
         else:
-            last[1] = changed
+            self._durations[-1] = changed
         self.time += changed - duration
 
     def add_chunk(self, position: int, samples: int) -> None:
@@ -63,12 +79,10 @@ class Tables:
 
         Raises NotPlayable where the tables grow too large.
         """
-        if not self._chunk_runs or self._chunk_runs[-1][1] != samples:
-            self._chunk_runs.append((len(self._chunks) + 1, samples))
+        self._room.take(12 + 4 * samples)
+        if not self._chunk_runs or self._chunk_runs[-1] != samples:
+            self._chunk_runs.extend((len(self._chunks) + 1, samples))
         self._chunks.append(position)
-        self._room -= 12 + 4 * samples
-        if self._room < 0:
-            no_room()
         self.samples += samples
 
     def add_durations(self, samples: int, duration: int, column: bytes | None) -> None:
@@ -76,31 +90,32 @@ class Tables:
         if column is None or column == column[:4] * samples:
             self._lasting(samples, duration if column is None else U32.unpack_from(column)[0])
             return
-        self._room -= len(column)
+        self._room.take(len(column))
         for same in _SAME.finditer(column):
             self._lasting(len(same[0]) // 4, U32.unpack(same[1])[0])
 
     def _lasting(self, samples: int, duration: int) -> None:
-        if self._durations and self._durations[-1][1] == duration:
-            self._durations[-1][0] += samples
+        if self._durations and self._durations[-1] == duration:
+            self._counts[-1] += samples
         else:
-            self._durations.append([samples, duration])
+            self._counts.append(samples)
+            self._durations.append(duration)
         self.time += samples * duration
 
     def add_sizes(self, samples: int, size: int, column: bytes | None) -> None:
-        self._sizes.append(U32.pack(size) * samples if column is None else column)
+        self._sizes += U32.pack(size) * samples if column is None else column
 
     def add_shifts(self, samples: int, column: bytes | None, *, signed: bool) -> None:
         """Add the composition offsets of a run: none, or as the column says."""
         if column is None:
-            self._shifts.append(bytes(4 * samples))
+            self._shifts += bytes(4 * samples)
             return
         self._shifted = True
         if not column[::4].isascii():  # some number's highest bit is set
             if not signed:
                 malformed("a picture is shown later than any film lasts")
             self._signed = True
-        self._shifts.append(column)
+        self._shifts += column
 
     def add_syncs(self, samples: int, flags: int, first: int | None, column: bytes | None) -> None:
         """Add which of a run's samples can be begun with. ``samples`` were counted by ``add_chunk`` already."""
@@ -127,24 +142,26 @@ class Tables:
 
     def boxes(self, *, large: bool) -> list[Bytes]:
         """Return the tables as boxes, in pieces; ``large``: positions in 64 bits."""
-        durations = [_PAIR.pack(*line) for line in self._durations]
-        out = self._box(b"stts", 0, U32.pack(len(durations)), durations)
+        durations = array("I", bytes(8 * len(self._counts)))
+        durations[::2], durations[1::2] = self._counts, self._durations
+        out = self._box(b"stts", 0, U32.pack(len(self._counts)), [_packed(durations)])
         if self._shifted:
             out += self._shift_box()
         if not self._all_sync:
-            out += self._box(b"stss", 0, U32.pack(len(self._syncs)), [_packed(self._syncs, 4)])
-        runs = [_TRIPLE.pack(first, samples, 1) for first, samples in self._chunk_runs]
-        out += self._box(b"stsc", 0, U32.pack(len(runs)), runs)
-        out += self._box(b"stsz", 0, _PAIR.pack(0, self.samples), self._sizes)
-        kind, width = (b"co64", 8) if large else (b"stco", 4)
-        return out + self._box(kind, 0, U32.pack(len(self._chunks)), [_packed(self._chunks, width)])
+            out += self._box(b"stss", 0, U32.pack(len(self._syncs)), [_packed(self._syncs)])
+        firsts = self._chunk_runs[::2]
+        runs = array("I", bytes(12 * len(firsts)))
+        runs[::3], runs[1::3], runs[2::3] = firsts, self._chunk_runs[1::2], array("I", [1]) * len(firsts)
+        out += self._box(b"stsc", 0, U32.pack(len(firsts)), [_packed(runs)])
+        out += self._box(b"stsz", 0, _PAIR.pack(0, self.samples), [self._sizes])
+        kind, chunks = (b"co64", self._chunks) if large else (b"stco", array("I", self._chunks))
+        return out + self._box(kind, 0, U32.pack(len(chunks)), [_packed(chunks)])
 
     def _box(self, kind: bytes, version: int, head: bytes, lines: Sequence[Bytes]) -> list[Bytes]:
         return around(kind, (U32.pack(version << 24), head, *lines))
 
     def _shift_box(self) -> list[Bytes]:
-        columns = b"".join(self._shifts)
-        version = int(self._signed)
+        columns, version = self._shifts, int(self._signed)
         if columns == columns[:4] * self.samples:
             return self._box(b"ctts", version, U32.pack(1), [U32.pack(self.samples), columns[:4]])
         lines = bytearray(U32.pack(1)) * (2 * self.samples)
@@ -166,8 +183,8 @@ def total(column: bytes) -> int:
     return sum(_numbers(column))
 
 
-def _packed(numbers: list[int], width: int) -> bytes:
-    out = array("Q" if width == 8 else "I", numbers)
+def _packed(numbers: "array[int]") -> bytes:
     if sys.byteorder == "little":
-        out.byteswap()
-    return out.tobytes()
+        numbers = numbers[:]
+        numbers.byteswap()
+    return numbers.tobytes()

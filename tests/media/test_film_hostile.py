@@ -1,0 +1,155 @@
+"""Media made to cost: what a hostile file or origin can take of time and memory for a film is bounded."""
+
+import asyncio
+import itertools
+import struct
+import tracemalloc
+from dataclasses import replace
+
+import pytest
+
+from appliance.domain.shelf import NotPlayable
+from appliance.serve.film import films, indexed
+from appliance.serve.film.boxes import full, made
+from appliance.serve.film.films import Film, Form
+from appliance.serve.film.indexed import Renumbering
+from appliance.serve.film.layout import Footage, Layout
+from appliance.serve.film.size import film_offer
+from appliance.serve.source import MediaPool
+from tests.media.test_film_boxes import NOT_SYNC, SYNC, U32, Hand, both, classic, moof, traf, trun
+
+_EMPTY = struct.pack(">I4s", 8, b"moof")
+_MOST = 0xFFFF_FFFF_FFFF_FFFF
+
+
+def test_a_day_of_a_thousand_pictures_a_second_makes_no_room_for_what_a_file_only_claims() -> None:
+    hand = Hand()
+    hand.segment(moof(traf(0x20000, b"", trun(0x1, 20_000_000, 100), time=0)), b"x" * 20)
+    tracemalloc.start()
+    try:
+        with pytest.raises(NotPlayable, match="more pictures"):
+            classic(replace(hand.rendition(), fps=1000.0), hand.data, 30 * 86_400)
+        assert tracemalloc.get_traced_memory()[1] < 8 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
+
+
+def test_all_tracks_of_a_film_share_its_room() -> None:
+    hand = Hand()
+    for _ in range(4):
+        hand.segment(moof(traf(0x20000, b"", trun(0x1, 3_000_000, 100), time=0)), b"x" * 20)
+    with pytest.raises(NotPlayable, match="more pictures"):
+        classic(replace(hand.rendition(), fps=1000.0), hand.data, 86_400)
+
+
+def test_samples_that_are_all_different_take_a_few_times_the_bytes_that_tell_them() -> None:
+    hand, count = Hand(), 20_000
+    rows = (word for n in range(count) for word in (40 + n % 2, 10 + n % 7, SYNC if n % 2 else NOT_SYNC, n % 4))
+    hand.segment(moof(traf(0x20000, b"", trun(0xF01, count, 100, *rows), time=0)), b"x" * 20)
+    data, rendition = hand.data, replace(hand.rendition(), fps=1000.0)
+    tracemalloc.start()
+    try:
+        classic(rendition, data, 3600)
+        assert tracemalloc.get_traced_memory()[1] < 8 * len(data)
+    finally:
+        tracemalloc.stop()
+
+
+def test_fragments_with_nothing_in_them_are_not_read_for_ever() -> None:
+    hand = Hand()
+    whole = moof(traf(0x20000, b"", trun(0x1, 1, 100), time=0)) + made(b"mdat", b"x" * 20)
+    hand.segment(whole[:-28], b"x" * 20)
+    hand._parts[0] += _EMPTY * 20_000
+    with pytest.raises(NotPlayable, match="more pictures"):
+        classic(hand.rendition(), hand.data)
+
+
+@pytest.mark.parametrize("scale", [1, 0xFFFF_FFFF])
+@pytest.mark.parametrize("times", [(_MOST, _MOST), (0, _MOST), (5, 5), (1 << 62, 1 << 62)])
+def test_no_time_is_too_large_to_be_refused_in_a_sentence(scale: int, times: tuple[int, int]) -> None:
+    lists = (
+        b"",
+        _edits((_MOST, -1)),
+        _edits((0, (1 << 63) - 1)),
+        _edits(*[(_MOST, -1)] * 50),
+    )
+    for edits, shift in itertools.product(lists, (0, 0x7FFF_FFFF, 0x8000_0000)):
+        hand = Hand(scale=scale, edits=edits, trex=(0, 10, 0))
+        for time in times:
+            run = trun(0x801, 5, 100, *[shift] * 5, version=1)
+            hand.segment(moof(traf(0x20000, b"", run, time=time)), b"x" * 50)
+        both(hand.rendition(), hand.data)
+
+
+def _edits(*rows: tuple[int, int]) -> bytes:
+    lines = (struct.pack(">QqI", *row, 1 << 16) for row in rows)
+    return made(b"edts", full(b"elst", 1, 0, U32.pack(len(rows)), *lines))
+
+
+async def test_a_segment_of_half_a_million_boxes_is_rewritten_off_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    here: list[bool] = []
+
+    def seen(data: bytes, renumbering: Renumbering) -> bytes:
+        here.append(_on_the_loop())
+        return indexed.mended(data, renumbering)
+
+    monkeypatch.setattr(films, "mended", seen)
+    data = struct.pack(">I4s", 8, b"free") * 1000
+    hand = Hand()
+    hand.segment(b"", b"")
+    (file,) = hand.rendition().files
+    film = Film("one", "video/mp4", Layout([]), {file.name: Renumbering(((1, 2),))})
+    assert await film.mended(Footage(file, 0, len(data), mended=True), _Bytes(data)) == data
+    assert here == [False]
+    assert film.weight == len(data)
+
+
+class _Bytes:
+    """A source of these bytes."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    async def read(self, offset: int, length: int) -> bytes:
+        return self._data[offset : offset + length]
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+def _on_the_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+async def test_an_index_over_very_many_segments_is_made_off_the_loop(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: object
+) -> None:
+    here: list[bool] = []
+    for name in ("strip_of", "indexed_layout"):
+        real = getattr(films, name)
+
+        def seen(*given: object, real: object = real) -> object:
+            here.append(_on_the_loop())
+            assert callable(real)
+            return real(*given)
+
+        monkeypatch.setattr(films, name, seen)
+    hand = Hand()
+    hand.segment(moof(traf(0x20000, b"", trun(0x1, 1, 100), time=0)), b"x" * 20)
+    rendition, data = hand.rendition(), hand.data
+    pool = MediaPool()
+    try:
+        order = films._Order(None, (rendition,), film_offer(rendition, (rendition,), 9).size, "video/mp4")  # type: ignore[arg-type]
+
+        async def open_file(*_: object) -> _Bytes:
+            return _Bytes(data)
+
+        film = await films.Films(None, pool)._build(order, Form.INDEXED, open_file)  # type: ignore[arg-type]
+        assert film.layout.size == order.size
+    finally:
+        pool.close()
+    assert here == [False, False]
