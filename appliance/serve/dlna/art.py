@@ -18,6 +18,8 @@ _REMEMBERED = 600
 _WAITING = 200
 """Pictures asked for at once that are not made yet; more are refused."""
 _LARGEST = 8 * 1024 * 1024
+_PIXELS = 4096 * 4096
+"""Pixels of a picture that is decoded: a megabyte of a hostile one can hold as many as fill a small box's memory."""
 _KINDS = {b"\xff\xd8\xff": "jpeg_pipe", b"\x89PNG": "png_pipe", b"RIFF": "webp_pipe", b"GIF8": "gif_pipe"}
 
 
@@ -61,8 +63,19 @@ class Art:
         scale = f"scale='min({SIDE},iw)':'min({SIDE},ih)':force_original_aspect_ratio=decrease:force_divisible_by=2"
         try:
             done = await self._ffmpeg.run(
-                *("-v", "error", "-threads", "1", "-protocol_whitelist", "file,pipe", "-f", kind),
-                *("-i", f"file:{picture}", "-frames:v", "1", "-vf", f"{scale},format=yuvj420p", "-q:v", "5"),
+                *("-v", "error", "-threads", "1", "-protocol_whitelist", "file,pipe", "-max_pixels", str(_PIXELS)),
+                *(
+                    "-f",
+                    kind,
+                    "-i",
+                    f"file:{picture}",
+                    "-frames:v",
+                    "1",
+                    "-vf",
+                    f"{scale},format=yuvj420p",
+                    "-q:v",
+                    "5",
+                ),
                 *("-f", "mjpeg", "pipe:1"),
                 seconds=_SECONDS,
             )

@@ -17,7 +17,13 @@ MOST_BODY = 64 * 1024
 """Bytes of a request's body."""
 _DEEPEST, _MOST_ELEMENTS = 12, 200
 _SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
-_ENCODINGS = frozenset({"utf-8", "ascii", "utf-16", "iso8859-1", "cp1252"})
+_ENCODINGS = {
+    **dict.fromkeys(("utf-8", "utf8", "us-ascii", "ascii"), "utf-8"),
+    **dict.fromkeys(("utf-16", "utf16"), "utf-16"),
+    **dict.fromkeys(("iso-8859-1", "iso8859-1", "latin-1", "latin1"), "iso8859-1"),
+    **dict.fromkeys(("windows-1252", "cp1252"), "cp1252"),
+}
+"""Looked up here, not among Python's: those are read from the disk, and names that it does not know are kept."""
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([A-Za-z0-9._-]{1,40})""", re.IGNORECASE)
 _DECLARED = re.compile(rb"""^<\?xml[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
@@ -110,13 +116,11 @@ def _text(body: bytes, content_type: str) -> str:
     marked = next((name for mark, name in _MARKS if body.startswith(mark)), None)
     said, declared = _CHARSET.search(content_type), _DECLARED.match(body)
     name = marked or (said[1] if said else declared[1].decode() if declared else "utf-8")
+    known = marked or _ENCODINGS.get(name.lower().replace("_", "-"))
+    if known is None:
+        raise Unreadable("The request is in an encoding that is not understood.", 415)
     try:
-        known = codecs.lookup(name).name
-        if known not in _ENCODINGS and marked is None:
-            raise LookupError(name)
         return body.decode(known)
-    except LookupError as error:
-        raise Unreadable("The request is in an encoding that is not understood.", 415) from error
     except UnicodeError as error:
         raise Unreadable("The request is not in the encoding that it says.") from error
 
@@ -146,7 +150,7 @@ def _refuse(*_: object) -> int:
 def answer(service: str, action: str, values: Mapping[str, str]) -> bytes:
     """Return the envelope that answers an action; ``values`` in the order of the service's description."""
     inner = "".join(f"<{name}>{text_of(value)}</{name}>" for name, value in values.items())
-    return _envelope(f'<u:{action}Response xmlns:u="{escape(service)}">{inner}</u:{action}Response>')
+    return _envelope(f'<u:{action}Response xmlns:u="{text_of(service)}">{inner}</u:{action}Response>')
 
 
 def fault(error: Fault) -> bytes:
