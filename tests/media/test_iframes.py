@@ -63,6 +63,15 @@ def pictures_in(data: bytes) -> list[dict[str, object]]:
     return found
 
 
+def ends_of_keys(path: Path) -> list[int]:
+    """Where each picture that can be shown alone ends in a file, by ffprobe."""
+    command = ["ffprobe", "-v", "error", "-select_streams", "v", "-show_packets", "-show_entries",
+               "packet=pos,size,flags", "-of", "json", str(path)]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, check=True)
+    packets = json.loads(done.stdout)["packets"]
+    return [int(p["pos"]) + int(p["size"]) for p in packets if "K" in p["flags"]]
+
+
 def parts(playlist: MediaPlaylist, data: bytes) -> list[bytes]:
     """Each picture as a player puts it together: the initialisation part, then the range."""
     assert playlist.map is not None
@@ -81,7 +90,10 @@ async def test_each_range_of_the_list_is_one_whole_picture_that_needs_no_other(t
     playlist = parse_media(listed.text)
     check_stills(playlist, parse_media(media.text), {f"file/{held.files[0].name}": held.size})
     assert "#EXT-X-I-FRAMES-ONLY" in listed.text.splitlines()
-    for part in parts(playlist, (tmp_path / held.files[0].name).read_bytes()):
+    path = tmp_path / held.files[0].name
+    ends = await asyncio.to_thread(ends_of_keys, path)
+    assert [(p.offset or 0) + (p.length or 0) for p in playlist.parts] == ends
+    for part in parts(playlist, path.read_bytes()):
         [picture] = await asyncio.to_thread(pictures_in, part)
         assert (picture["key_frame"], picture["pict_type"]) == (1, "I")
     told = parse_master(master.text)
