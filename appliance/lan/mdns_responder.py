@@ -9,6 +9,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 from enum import Enum, auto
+from time import monotonic
 
 from appliance.lan.interfaces import Household
 from appliance.lan.mdns_links import Link, Place, places
@@ -30,6 +31,8 @@ _LATE, _LATE_WITHIN = 3, 60.0
 """A name that was contested so often in so many seconds, though nobody answers for it, is not worth the fight."""
 _RETRY = 30.0
 """Seconds until an interface that could not be used is tried again."""
+_AT_A_TIME, _REST = 0.01, 0.25
+"""Seconds of reading after which a link is left alone for so many: packets can be made to take long to take apart."""
 
 
 class Outcome(Enum):
@@ -110,7 +113,7 @@ class Responder:
             return
         self._links[key] = link
         link.records = self._records(place)
-        asyncio.get_running_loop().add_reader(link.fileno(), self._receive, link)
+        self._listen(link)
 
     def _close(self, link: Link) -> None:
         asyncio.get_running_loop().remove_reader(link.fileno())
@@ -239,18 +242,29 @@ class Responder:
     # --- hearing -----------------------------------------------------------------------------------------------------
 
     def _receive(self, link: Link) -> None:
+        begun = monotonic()
         words = [self._names.label.encode(), b"_http", b"_seedkeep", b"_services"]
         for packet, source in link.received():
             small = packet.lower()
-            if not any(word in small for word in words):
-                continue  # most of what is said on a network is not about us
-            heard = read(packet)
-            if heard is None or link not in self._links.values():
-                continue
-            if heard.response:
-                self._consider(link, heard)
-            else:
-                self._asked(link, heard, source)
+            if any(word in small for word in words):  # most of what is said on a network is not about us
+                self._hear(link, packet, source)
+            if monotonic() - begun > _AT_A_TIME:
+                asyncio.get_running_loop().remove_reader(link.fileno())
+                self._speaker.later(_REST, lambda: self._listen(link))
+                return
+
+    def _hear(self, link: Link, packet: bytes, source: tuple[str, int]) -> None:
+        heard = read(packet)
+        if heard is None or link not in self._links.values():
+            return
+        if heard.response:
+            self._consider(link, heard)
+        else:
+            self._asked(link, heard, source)
+
+    def _listen(self, link: Link) -> None:
+        if link in self._links.values():
+            asyncio.get_running_loop().add_reader(link.fileno(), self._receive, link)
 
     def _asked(self, link: Link, heard: Heard, source: tuple[str, int]) -> None:
         if link.ready:
