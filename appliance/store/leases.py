@@ -11,6 +11,9 @@ from appliance.domain.units import VideoId
 
 SILENCE = 60.0
 """Seconds after which an unrenewed lease is gone."""
+MOST, MOST_OF_HOLDER = 512, 32
+"""Leases at once, of all and of one holder; those renewed longest ago make room. A page of another site can have a
+browser of the household ask for any number of videos, whether they exist or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,9 @@ class Leases:
         now = self._clock.monotonic()
         self._sweep(now)
         fresh = not self.held(video)
-        old = self._leases.get((video, holder))
+        old = self._leases.pop((video, holder), None)
+        if old is None:
+            self._make_room(holder)
         self._leases[video, holder] = Lease(video, holder, old.since if old else now, now + SILENCE)
         if fresh:
             for listener in list(self._listeners):
@@ -55,6 +60,14 @@ class Leases:
         """Call ``listener`` when a video without a lease gets one; the answer ends it."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener) if listener in self._listeners else None
+
+    def _make_room(self, holder: str) -> None:
+        """The leases are in the order of their renewal."""
+        theirs = [key for key in self._leases if key[1] == holder]
+        if len(theirs) >= MOST_OF_HOLDER:
+            del self._leases[theirs[0]]
+        elif len(self._leases) >= MOST:
+            del self._leases[next(iter(self._leases))]
 
     def _sweep(self, now: float) -> None:
         self._leases = {key: lease for key, lease in self._leases.items() if lease.until > now}

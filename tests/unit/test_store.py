@@ -30,7 +30,7 @@ from appliance.store import (
     videos,
 )
 from appliance.store.engine import Session, Store, Touched
-from appliance.store.leases import SILENCE, Leases
+from appliance.store.leases import MOST, MOST_OF_HOLDER, SILENCE, Leases
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 HOST = Origin("tube.example.org")
@@ -311,6 +311,22 @@ async def test_a_lease_wakes_once_and_ends_after_silence() -> None:
     assert [lease.holder for lease in leases.every()] == ["tv"]
     clock.advance(SILENCE)
     assert not leases.held(video)
+
+
+async def test_who_asks_for_any_number_of_videos_takes_no_one_elses_lease() -> None:
+    leases = Leases(ManualClock(NOW))
+    leases.renew(VideoId("v"), "tv")
+    for n in range(MOST):
+        leases.renew(VideoId(f"video {n}"), "stranger")
+    assert leases.held(VideoId("v"))
+    assert [lease.video for lease in leases.every() if lease.holder == "stranger"] == [
+        f"video {n}" for n in range(MOST - MOST_OF_HOLDER, MOST)
+    ]
+    for n in range(MOST):
+        leases.renew(VideoId("v"), "tv")
+        leases.renew(VideoId("w"), f"stranger {n}")
+    assert len(leases.every()) == MOST
+    assert "tv" in {lease.holder for lease in leases.every()}
 
 
 def test_the_migrations_make_the_tables_that_the_code_declares(tmp_path: Path) -> None:
