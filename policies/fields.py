@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+from appliance.domain.plan import Watched
 from appliance.domain.units import ByteCount, ChannelId, RuleId
 from policies.soundness import LONGEST
 
@@ -67,6 +68,12 @@ def _span(value: Any) -> timedelta:
     return timedelta(microseconds=micro)
 
 
+def _watched(value: Any) -> Watched:
+    if value not in list(Watched):
+        raise ValueError("“keep” or “drop”")
+    return Watched(value)
+
+
 def written(value: Any) -> str:
     """Return a field's value as TOML: sets in order, lengths of time in the largest unit that holds them whole."""
     match value:
@@ -117,6 +124,7 @@ RULE: dict[str, Callable[[Any], Any]] = {
     "keep_below": _whole,
     "ratio": _number,
     "seed_below": _whole,
+    "watched": _watched,
     "weight": _number,
     "paused": _truth,
 }

@@ -10,13 +10,26 @@ needed still counts among its rule's candidates when claims are compared.
 """
 
 from datetime import datetime, timedelta
+from typing import Protocol
 
-from appliance.domain.plan import Candidate, Reason, ReasonCode, Rule
+from appliance.domain.plan import Candidate, Reason, ReasonCode, Rule, Watched
+from appliance.domain.units import ChannelId
 from policies.filters import case_folded, refused_by, size_refused_by
 from policies.protect import rfc3339
 from policies.soundness import LONGEST, check
 
-__all__ = ["LONGEST", "check", "days", "in_force", "in_scope", "not_needed", "refusal", "size_refusal"]
+__all__ = [
+    "LONGEST",
+    "Scoped",
+    "after_watching",
+    "check",
+    "days",
+    "in_force",
+    "in_scope",
+    "not_needed",
+    "refusal",
+    "size_refusal",
+]
 
 
 def in_force(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
@@ -24,7 +37,23 @@ def in_force(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
     return tuple(sorted(rules, key=lambda rule: (-rule.weight, rule.id)))
 
 
-def in_scope(rule: Rule, video: Candidate) -> bool:
+class Scoped(Protocol):
+    """What a rule's scope looks at: the channels that list a video, and its tags, case-folded."""
+
+    @property
+    def channels(self) -> frozenset[ChannelId]: ...
+
+    @property
+    def tags(self) -> frozenset[str]: ...
+
+
+def after_watching(rules: tuple[Rule, ...], video: Scoped) -> Watched | None:
+    """Return what becomes of a video without a promise that was watched, by the heaviest rule that says so of it."""
+    said = (r.watched for r in in_force(rules) if r.watched is not None and not r.paused and in_scope(r, video))
+    return next(said, None)
+
+
+def in_scope(rule: Rule, video: Scoped) -> bool:
     """Say whether the rule looks at the video: by a channel that lists it, by one of its tags, or by both."""
     if rule.channels is not None and rule.channels.isdisjoint(video.channels):
         return False

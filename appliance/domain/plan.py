@@ -24,6 +24,13 @@ class RuleKind(StrEnum):
     RARE_FIRST = "rare_first"
 
 
+class Watched(StrEnum):
+    """What becomes of a video without a promise once nobody watches it any more."""
+
+    KEEP = "keep"
+    DROP = "drop"
+
+
 @dataclass(frozen=True, slots=True)
 class Filters:
     """What a video must be to compete; None asks nothing. Ages and durations are both ends included, sizes in bytes.
@@ -60,7 +67,8 @@ class Rule:
     ``max_lifetime`` after it was published. ``smallest``: the smallest rendition that has picture, instead of the best
     within ``max_height``. ``half_life`` of views for *trending*. ``keep_below``: keep while fewer than so many verified
     copies are elsewhere. ``weight`` scales its worth, and its videos' share of the upload; after ``ratio`` bytes given
-    for each byte held a video is throttled, save while fewer than ``seed_below`` seeds are known.
+    for each byte held a video is throttled, save while fewer than ``seed_below`` seeds are known. ``watched``: what
+    becomes of a video of its scope that it does not choose and somebody watched (None: the rule does not say).
     """
 
     id: RuleId
@@ -82,6 +90,7 @@ class Rule:
     keep_below: int | None = None
     ratio: float | None = None
     seed_below: int | None = None
+    watched: Watched | None = None
     weight: float = 1.0
     paused: bool = False
 

@@ -11,15 +11,17 @@ from datetime import UTC, datetime, timedelta
 
 from appliance.clock import Clock
 from appliance.domain.pin import Cached
-from appliance.domain.units import ByteCount, Origin, VideoId
+from appliance.domain.plan import Watched
+from appliance.domain.units import ByteCount, ChannelId, Origin, VideoId
 from appliance.errors import BadAnswer, NotFound, SeedkeepError
 from appliance.library import files, release
 from appliance.library.manifest import Manifest
 from appliance.pin import merge
 from appliance.pin.opened import Opened
 from appliance.pin.opener import Parts, record_of
-from appliance.store import cached, pins
+from appliance.store import cached, pins, rules, videos
 from appliance.store.leases import Leases
+from policies.rules import after_watching
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +33,7 @@ _NOTED = timedelta(seconds=20)
 _SOON = 1.0
 
 
-class Watched(SeedkeepError):
+class WatchedNow(SeedkeepError):
     """Somebody watches the video at this moment."""
 
     code = "watched_now"
@@ -47,6 +49,12 @@ class CacheOptions:
     keep: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    channels: frozenset[ChannelId]
+    tags: frozenset[str]
+
+
 class Cache:
     """See the module; ``Opened`` asks it for room. Call it from the loop."""
 
@@ -56,8 +64,6 @@ class Cache:
 
     async def budget(self) -> ByteCount:
         """Return the bytes that all that is cached may have. Raises DiskError."""
-        if not self.options.keep:
-            return ByteCount(0)
         if self.options.size is not None:
             return self.options.size
         held, there = await self._parts.store.read(pins.held_bytes), await self._parts.store.read(cached.held_bytes)
@@ -81,7 +87,7 @@ class Cache:
             manifest, whole_now, done = holding.manifest, holding.whole_names, holding.done
             await self._opened.close(video, keep_torrents=False)
             await self._opened.drop_torrents(video)
-            if done and whole_now and await self.budget() > 0:
+            if done and whole_now and await self.budget() > 0 and await self._stays(video):
                 manifest = await asyncio.to_thread(self._settled, manifest, whole_now)
             if not done or not await self._note(manifest, self._clock.now()):
                 await self._delete(video, manifest)
@@ -98,10 +104,20 @@ class Cache:
     async def _note(self, manifest: Manifest, watched_at: datetime) -> bool:
         """Write down what is on the disk of a video; tell whether it may stay: it is known, and fits by itself."""
         size = await asyncio.to_thread(files.used, self._parts.library, manifest)
-        if size > await self.budget():
+        if size > await self.budget() or not await self._stays(manifest.video):
             return False
         whole = any(r.whole for r in manifest.renditions)
         return await self._parts.store.promise(cached.put, manifest.video, size, watched_at, whole=whole)
+
+    async def _stays(self, video: VideoId) -> bool:
+        """Tell whether a video that was only watched stays at all: by a rule that says so, else by the settings."""
+        saying = tuple(r for r in await self._parts.store.read(rules.every) if r.watched is not None)
+        found = await self._parts.store.read(videos.one, video) if saying else None
+        if found is None:
+            return self.options.keep
+        scope = _Scope(frozenset(found.channels), frozenset(tag.casefold() for tag in found.summary.tags))
+        said = after_watching(saying, scope)
+        return self.options.keep if said is None else said is Watched.KEEP
 
     async def _promised(self, video: VideoId) -> bool:
         return await self._parts.store.read(pins.one, video) is not None
@@ -129,16 +145,18 @@ class Cache:
             left -= one.size if await self._drop(one.video) else 0
 
     async def trim(self) -> None:
-        """Note what is being watched; then delete what does not fit the budget, what stands on the floor, and what a
-        person barred. Raises DiskError."""
+        """Note what is being watched; then delete what was barred or is not to stay, what does not fit the budget, and
+        what stands on the floor. Raises DiskError."""
         if not (found := await self._parts.store.read(cached.every)):
             return
         await self._note_watched(found)
         idle = [one for one in found if self._idle(one.video)]
-        for one in [one for one in idle if one.barred]:
-            await self._drop(one.video)
+        left = sum(int(one.size) for one in idle)
+        for one in idle:
+            if (one.barred or not await self._stays(one.video)) and await self._drop(one.video):
+                left -= one.size
         disk = await self._opened.space.disk(ByteCount(0))
-        over = sum(one.size for one in idle if not one.barred) - await self.budget()
+        over = left - await self.budget()
         await self.give(ByteCount(max(over, disk.floor - disk.free)), None)
 
     async def _note_watched(self, found: tuple[Cached, ...]) -> None:
@@ -148,15 +166,15 @@ class Cache:
             await self._parts.store.write(cached.note_watched, stale, now)
 
     async def let_go(self, video: VideoId) -> None:
-        """Delete what is cached of a video now. Raises NotFound, Watched, DiskError."""
+        """Delete what is cached of a video now. Raises NotFound, WatchedNow, DiskError."""
         if await self._parts.store.read(cached.one, video) is None:
             raise NotFound("Nothing of this video is kept from watching it.")
         if self._leases.held(video):
-            raise Watched("Somebody is watching this video.", hint="Try again a minute after they have stopped.")
+            raise WatchedNow("Somebody is watching this video.", hint="Try again a minute after they have stopped.")
         if video in self._opened.holdings:
             await self.put_by(video)
         if not await self._drop(video):
-            raise Watched("Somebody is at work on this video.", hint="Try again in a moment.")
+            raise WatchedNow("Somebody is at work on this video.", hint="Try again in a moment.")
 
     async def _drop(self, video: VideoId) -> bool:
         """Delete what is cached of a video, unless somebody is at it; tell whether it is gone."""

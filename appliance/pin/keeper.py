@@ -123,7 +123,7 @@ class Keeper:
         self._copies, self.opened.spare = copies, Spares(copies, self.cache)
 
     async def let_go(self, video: VideoId) -> None:
-        """Delete what is held of a video only because it was watched. Raises NotFound, Watched, DiskError."""
+        """Delete what is held of a video only because it was watched. Raises NotFound, WatchedNow, DiskError."""
         await self.cache.let_go(video)
 
     async def scrub(self) -> int:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.domain.plan import Filters, Rule, RuleKind
+from appliance.domain.plan import Filters, Rule, RuleKind, Watched
 from appliance.domain.units import ByteCount, ChannelId, RuleId
 from appliance.errors import BadInput
 from policies.presets import default_rules, presets
@@ -62,6 +62,7 @@ def _rules(draw: st.DrawFn) -> Rule:
         keep_below=draw(_COUNTS),
         ratio=draw(st.none() | st.floats(0.001, 1e6)),
         seed_below=draw(_COUNTS),
+        watched=draw(st.none() | st.sampled_from(Watched)),
         weight=draw(st.floats(0, 1000, exclude_min=True)),
         paused=draw(st.booleans()),
         filters=draw(_FILTERS),

@@ -55,6 +55,7 @@ EVERY_FIELD: dict[str, Any] = {
     "keep_below": 3,
     "ratio": 1.5,
     "seed_below": 4,
+    "watched": "drop",
     "weight": 2.5,
     "paused": False,
 }

@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 
 from appliance.domain.pin import PinState, Wish
+from appliance.domain.plan import Rule, RuleKind, Watched
 from appliance.domain.shelf import NotPlayable
 from appliance.domain.traffic import Quota
-from appliance.domain.units import ByteCount, VideoId
+from appliance.domain.units import ByteCount, ChannelId, RuleId, VideoId
 from appliance.errors import NotFound
 from appliance.library.space import Floor
-from appliance.pin.cache import CacheOptions, Watched
+from appliance.pin.cache import CacheOptions, WatchedNow
 from appliance.pin.keeper import KeeperOptions
 from appliance.plan import census
-from appliance.store import cached, videos
+from appliance.store import cached, rules, videos
 from tests.unit.box import Box, a_box
 from tests.world.media import Layout, make
 from tests.world.origin import Origin
@@ -204,6 +205,22 @@ async def test_an_owner_may_have_nothing_kept_that_was_only_watched(tmp_path: Pa
         assert await _cached(box) == []
 
 
+@pytest.mark.parametrize("setting", [True, False])
+async def test_a_rule_may_say_what_becomes_of_what_was_watched(tmp_path: Path, origin: Origin, setting: bool) -> None:
+    film = origin.add_video(make())
+    async with a_box(tmp_path, origin) as box:
+        _allow(box, None, keep=setting)
+        rule = Rule(RuleId("r"), "R", RuleKind.RECENT, watched=Watched.DROP if setting else Watched.KEEP)
+        elsewhere = replace(rule, id=RuleId("e"), weight=9.0, channels=frozenset({ChannelId("other")}))
+        await box.store.promise(rules.put, rule)
+        await box.store.promise(rules.put, replace(elsewhere, watched=Watched.KEEP if setting else Watched.DROP))
+        video = await _watched(box, film)
+        assert box.lies_at(video).exists() is not setting
+        await box.store.promise(rules.put, replace(rule, watched=None))
+        box.keeper.wake()
+        await box.turns(lambda: not box.lies_at(video).exists())
+
+
 async def test_a_pin_never_waits_for_what_is_cached(tmp_path: Path, origin: Origin) -> None:
     watched, wanted = origin.add_video(make()), origin.add_video(make(Layout.SPLIT))
     async with a_box(tmp_path, origin) as box:
@@ -260,7 +277,7 @@ async def test_what_is_watched_is_not_let_go_by_hand_and_what_is_not_cached_is_n
         with pytest.raises(NotFound):
             await box.keeper.cache.let_go(video)
         await _watch(box, video)
-        with pytest.raises(Watched):
+        with pytest.raises(WatchedNow):
             await box.keeper.cache.let_go(video)
         assert box.lies_at(video).exists()
         await box.clock.sleep(70)

@@ -14,7 +14,7 @@ from appliance import printout
 from appliance.domain.catalogue import VideoLine, VideoPage, VideoSort
 from appliance.domain.channel import Trouble
 from appliance.domain.pin import PinState, Wish
-from appliance.domain.plan import Decision, Disk, Filters, Reason, ReasonCode, Rule, RuleKind, Verdict
+from appliance.domain.plan import Decision, Disk, Filters, Reason, ReasonCode, Rule, RuleKind, Verdict, Watched
 from appliance.domain.traffic import Budget, TrafficClass
 from appliance.domain.units import ByteCount, BytesPerSecond, ChannelId, Origin, RuleId, VideoId, video_id
 from appliance.domain.video import Storyboard, Upstream
@@ -258,6 +258,7 @@ FULL = Rule(
     keep_below=3,
     ratio=1.75,
     seed_below=5,
+    watched=Watched.DROP,
 )
 
 
@@ -270,6 +271,7 @@ def _sent(form: rule_form.RuleForm) -> rule_form.Draft:
         "budget_kind": form.budget_kind,
         "max_height": next(h.value for h in form.heights if h.chosen),
         "filters.nsfw": next(s.value for s in form.sensitive if s.chosen),
+        "watched": next(w.value for w in form.watched if w.chosen),
         **{name: field.value.replace("\n", "\r\n") for name, field in form.inputs.items()},
         **({"paused": "on"} if form.paused else {}),
     }
@@ -288,7 +290,8 @@ def test_a_rule_survives_its_form_also_where_that_shows_it_rounded(rule: Rule) -
 
 def test_a_form_has_a_place_for_every_field_of_a_rule() -> None:
     form = rule_form.blank({ChannelId("c"): "Harbour"})
-    places = {*form.inputs, "id", "name", "kind", "channels", "max_height", "smallest", "paused", "filters.nsfw"}
+    others = {"id", "name", "kind", "channels", "max_height", "smallest", "paused", "watched", "filters.nsfw"}
+    places = {*form.inputs, *others}
     assert places == {*Rule.__slots__, *(f"filters.{name}" for name in Filters.__slots__)} - {"filters"}
     in_groups = {field.name for group in form.groups for field in group.inputs} | {f.name for f in form.common}
     assert set(form.inputs) - in_groups == {"budget", "budget_share", "tags"}

@@ -12,7 +12,7 @@ from litestar import Response, delete, get, patch, post, put
 from litestar.params import JSONBody
 from msgspec import UNSET, Meta, UnsetType
 
-from appliance.domain.plan import Filters, Rule
+from appliance.domain.plan import Filters, Rule, Watched
 from appliance.domain.units import ByteCount, ChannelId, RuleId
 from appliance.errors import BadInput
 from appliance.store import channels, rules
@@ -74,6 +74,7 @@ class NewRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     keep_below: int | None = None
     ratio: float | None = None
     seed_below: int | None = None
+    watched: Watched | None = None
     weight: float = 1.0
     paused: bool = False
 
@@ -122,6 +123,7 @@ class RuleChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     keep_below: int | UnsetType | None = UNSET
     ratio: float | UnsetType | None = UNSET
     seed_below: int | UnsetType | None = UNSET
+    watched: Watched | UnsetType | None = UNSET
     weight: float | UnsetType = UNSET
     paused: bool | UnsetType = UNSET
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from appliance.domain.plan import Filters, Rule, RuleKind
+from appliance.domain.plan import Filters, Rule, RuleKind, Watched
 from appliance.domain.units import ChannelId, RuleId
 from policies.rules import check
 from policies.soundness import BUILT_IN
@@ -16,6 +16,7 @@ __all__ = ["Choice", "Draft", "RuleForm", "again", "blank", "checked", "of_rule"
 HEIGHTS = (0, 2160, 1440, 1080, 720, 480, 360, 240)
 SMALLEST = "smallest"
 _SENSITIVE = (("", "all"), ("none", "without those marked as sensitive"), ("only", "only those marked as sensitive"))
+_WATCHED = (("", "as the settings say"), ("keep", "stays while there is room"), ("drop", "goes at once"))
 _FRESH = Rule(RuleId(""), "", RuleKind.RECENT, budget_share=0.5, max_height=1080)
 _TAGS = Spec("tags", "With one of these tags", SCOPE, hint="Separate them with commas.", empty="any")
 
@@ -78,6 +79,7 @@ class RuleForm:
     budget_kind: str
     heights: tuple[Choice, ...]
     sensitive: tuple[Choice, ...]
+    watched: tuple[Choice, ...]
     paused: bool
     inputs: Mapping[str, Input]
     wrong: Mapping[str, str] = field(default_factory=dict)
@@ -94,7 +96,7 @@ class RuleForm:
     def more(self) -> bool:
         inside = [name for _, _, specs in GROUPS for name in (spec.name for spec in specs)]
         inside += ["tags", "filters.nsfw"]
-        if any(name in self.wrong for name in inside):
+        if any(name in self.wrong for name in inside) or not self.watched[0].chosen:
             return True
         return any(self.inputs[name].value not in ("", "1") for name in inside if name in self.inputs)
 
@@ -121,6 +123,7 @@ def of_rule(rule: Rule, titles: Mapping[ChannelId, str], known: Collection[str] 
         budget_kind="bytes" if rule.budget is not None else "share" if rule.budget_share is not None else "disk",
         heights=_heights(SMALLEST if rule.smallest else str(rule.max_height or 0)),
         sensitive=_sensitive("" if nsfw is None else "only" if nsfw else "none"),
+        watched=_watched(rule.watched or ""),
         paused=rule.paused,
         inputs=_inputs(shown, {}),
     )
@@ -143,6 +146,7 @@ def again(
         budget_kind=draft.text("budget_kind") or "disk",
         heights=_heights(draft.text("max_height")),
         sensitive=_sensitive(draft.text("filters.nsfw")),
+        watched=_watched(draft.text("watched")),
         paused="paused" in draft.sent,
         inputs=_inputs({spec.name: draft.text(spec.name) for spec in (*SPECS, _TAGS)}, wrong),
         wrong=wrong,
@@ -179,6 +183,7 @@ def _made(ident: RuleId, draft: Draft, values: Mapping[str, Any], picture: str) 
         channels=frozenset(map(ChannelId, draft.picked)) if draft.text("scope") == "some" else None,
         max_height=int(picture) or None if picture != SMALLEST else None,
         smallest=picture == SMALLEST,
+        watched=Watched(after) if (after := draft.text("watched")) in list(Watched) else None,
         filters=Filters(**filters, nsfw={"only": True, "none": False}.get(sensitive)),
         paused="paused" in draft.sent,
         **plain,
@@ -254,6 +259,10 @@ def _heights(chosen: str) -> tuple[Choice, ...]:
     heights = sorted({*HEIGHTS, 0 if plain == SMALLEST else int(plain)}, key=lambda h: h or 10**6, reverse=True)
     made = [Choice(str(h), f"up to {h}p" if h else "the best there is", str(h) == plain) for h in heights]
     return (*made, Choice(SMALLEST, "the smallest there is", plain == SMALLEST))
+
+
+def _watched(chosen: str) -> tuple[Choice, ...]:
+    return tuple(Choice(value, label, value == chosen) for value, label in _WATCHED)
 
 
 def _sensitive(chosen: str) -> tuple[Choice, ...]:

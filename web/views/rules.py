@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from appliance.domain.plan import Filters, Rule, RuleKind, RuleUse
+from appliance.domain.plan import Filters, Rule, RuleKind, RuleUse, Watched
 from appliance.domain.units import ChannelId
 from web.views import words
 
@@ -112,6 +112,8 @@ def _giving(rule: Rule) -> list[str]:
         lines.append(f"while fewer than {words.many(rule.keep_below, 'checked copy', 'checked copies')} are elsewhere")
     if rule.ratio:
         lines.append(f"given slowly after {rule.ratio:g} times its size")
+    if rule.watched is not None:
+        lines.append("what was only watched " + ("stays a while" if rule.watched is Watched.KEEP else "goes at once"))
     if rule.weight != 1:
         lines.append(f"weight {f'{rule.weight:g}'}")
     return lines
