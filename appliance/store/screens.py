@@ -2,6 +2,9 @@
 
 A video is shown where it is held whole, or where its origin shows it and its renditions are known: then it plays at
 once without being held. Live videos, and those a person never wants, are not shown.
+
+What is long is handed over by SQLite as one row of JSON: for each row Python's driver gives up the interpreter and must
+get it back, and a busy appliance makes it wait each time.
 """
 
 import operator
@@ -9,21 +12,23 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from functools import cache
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement
+import msgspec
+from sqlalchemy import ColumnElement, Integer, bindparam, literal_column, type_coerce
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, and_, col, false, func, not_, or_, select, true
 
 from appliance.domain.pin import PinState, Wish
 from appliance.domain.plan import Verdict
 from appliance.domain.traffic import TrafficClass
-from appliance.domain.units import ByteCount, ChannelId, Origin, RenditionName, RuleId, VideoId
-from appliance.domain.video import Rendition, RenditionKind, Upstream
-from appliance.store.columns import unpack
+from appliance.domain.units import ChannelId, Origin, RenditionName, RuleId, VideoId
+from appliance.domain.video import Rendition, Upstream
+from appliance.store.columns import pack
 from appliance.store.tables import (
     CachedRow,
     ChannelRow,
@@ -131,35 +136,30 @@ class Choice:
     test: Test = True
 
 
-_COLUMNS = (
-    VideoRow.id,
-    VideoRow.origin,
-    VideoRow.title,
-    VideoRow.duration,
-    VideoRow.published_at,
-    VideoRow.channel_title,
-    VideoRow.category,
-    VideoRow.thumbnail_url,
-    PinRow.state,
-    PinRow.renditions,
-    func.json_extract(DecisionRow.body, "$.renditions"),
-    CachedRow.whole,
-)
-_RENDITION = (
-    RenditionRow.video,
-    RenditionRow.name,
-    RenditionRow.kind,
-    RenditionRow.height,
-    RenditionRow.width,
-    RenditionRow.fps,
-    RenditionRow.has_video,
-    RenditionRow.has_audio,
-    RenditionRow.size,
-    RenditionRow.file_url,
-    RenditionRow.playlist_url,
-)
-"""All but the torrents: a screen needs none."""
+class _Read(msgspec.Struct, array_like=True, frozen=True):
+    """A video as SQLite tells it; ``published`` in milliseconds since 1970."""
 
+    id: VideoId
+    origin: Origin
+    title: str
+    duration: int
+    published: int
+    channel_title: str
+    category: str | None
+    has_picture: bool
+    state: str | None
+    pinned: tuple[RenditionName, ...] | None
+    decided: tuple[RenditionName, ...] | None
+    cached: bool | None
+    renditions: tuple[Rendition, ...]
+
+
+_TOLD = msgspec.json.Decoder(tuple[_Read, ...], strict=False)
+"""Not strict: SQLite has no truth values but 0 and 1."""
+_IDS = msgspec.json.Decoder(list[VideoId])
+_TITLES = msgspec.json.Decoder(tuple[list[VideoId], list[str]])
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NUMBER = re.compile(r"\d+")
 _BEFORE_LETTERS = " \t\"'«»„“”‘’([{<#*-–—¿¡"
 _listed = aliased(ListedRow)
@@ -186,12 +186,19 @@ def order(session: Session, wanted: Choice, sorts: tuple[Sort, ...]) -> tuple[Vi
     by_name = sorts[0] if sorts and sorts[0].field is Field.TITLE else None
     rest = sorts if by_name is None else sorts[1:]
     by = [_ordered(sort) for sort in rest] or [col(VideoRow.published_at).desc()]
+    connection = session.connection()
     if by_name is None:
-        return tuple(VideoId(v) for (v,) in session.connection().execute(ids.order_by(*by, col(VideoRow.id))))
+        inner = ids.order_by(*by, col(VideoRow.id)).subquery()
+        (told,) = connection.execute(select(func.json_group_array(inner.c.id))).one()
+        return tuple(_IDS.decode(told))
     titled = select(VideoRow.id, VideoRow.title_folded).where(*_conditions(wanted)).order_by(*by, col(VideoRow.id))
-    rows = [(alphabetical(title), video) for video, title in session.connection().execute(titled)]
+    both = titled.subquery()
+    lists = func.json_array(func.json_group_array(both.c.id), func.json_group_array(both.c.title_folded))
+    (told,) = connection.execute(select(lists)).one()
+    found, titles = _TITLES.decode(told)
+    rows = list(zip(map(alphabetical, titles), found, strict=True))
     rows.sort(key=itemgetter(0), reverse=by_name.descending)
-    return tuple(VideoId(video) for _, video in rows)
+    return tuple(video for _, video in rows)
 
 
 def alphabetical(folded: str) -> str:
@@ -210,19 +217,46 @@ def videos(session: Session, ids: tuple[VideoId, ...]) -> tuple[ScreenVideo, ...
     """Return these videos in this order; unknown ones are left out."""
     if not ids:
         return ()
-    by_video: dict[str, list[Rendition]] = {ident: [] for ident in ids}
-    for row in session.exec(select(*_RENDITION).where(col(RenditionRow.video).in_(ids))):  # type: ignore[call-overload]
-        by_video[row[0]].append(_rendition(row))
-    rows = session.exec(
-        select(*_COLUMNS)  # type: ignore[call-overload]
+    (told,) = session.connection().execute(_videos(), {"ids": pack(ids)}).one()
+    found = {read.id: _video(read) for read in _TOLD.decode(told)}
+    return tuple(found[ident] for ident in ids if ident in found)
+
+
+@cache
+def _videos() -> Any:
+    """Return the statement that tells the videos with ``ids``, a list as JSON; no torrents: a screen needs none."""
+    named = (name for name in Rendition.__dataclass_fields__ if name != "torrent")
+    pairs = (part for name in named for part in (literal_column(f"'{name}'"), getattr(RenditionRow, name)))
+    encodings = (
+        select(func.json_group_array(func.json_object(*pairs)))
+        .where(RenditionRow.video == VideoRow.id)
+        .correlate(VideoRow)
+        .scalar_subquery()
+    )
+    told = func.json_array(
+        VideoRow.id,
+        VideoRow.origin,
+        VideoRow.title,
+        VideoRow.duration,
+        type_coerce(VideoRow.published_at, Integer),
+        VideoRow.channel_title,
+        VideoRow.category,
+        col(VideoRow.thumbnail_url).is_not(None),
+        PinRow.state,
+        func.json(PinRow.renditions),
+        func.json(func.json_extract(DecisionRow.body, "$.renditions")),
+        CachedRow.whole,
+        func.json(encodings),
+    )
+    asked = func.json_each(bindparam("ids")).table_valued("value")
+    return (
+        select(func.json_group_array(told))
         .select_from(VideoRow)
         .outerjoin(PinRow, col(PinRow.video) == col(VideoRow.id))
         .outerjoin(DecisionRow, col(DecisionRow.video) == col(VideoRow.id))
         .outerjoin(CachedRow, col(CachedRow.video) == col(VideoRow.id))
-        .where(col(VideoRow.id).in_(ids))
+        .where(col(VideoRow.id).in_(select(asked.c.value)))
     )
-    found = {row[0]: _video(row, tuple(by_video[row[0]])) for row in rows}
-    return tuple(found[ident] for ident in ids if ident in found)
 
 
 def one(session: Session, video: VideoId) -> ScreenVideo | None:
@@ -282,36 +316,20 @@ def watched(session: Session, since: date, limit: int) -> tuple[VideoId, ...]:
     return tuple(VideoId(video) for video in session.exec(query))
 
 
-def _rendition(row: Any) -> Rendition:
-    return Rendition(
-        name=RenditionName(row[1]),
-        kind=RenditionKind(row[2]),
-        height=row[3],
-        width=row[4],
-        fps=row[5],
-        has_video=row[6],
-        has_audio=row[7],
-        size=ByteCount(row[8]),
-        file_url=row[9],
-        playlist_url=row[10],
-    )
-
-
-def _video(row: Any, renditions: tuple[Rendition, ...]) -> ScreenVideo:
-    state, pinned, decided = row[8], row[9], row[10]
-    names = decided if state is None or state == PinState.RELEASING.value else pinned
+def _video(read: _Read) -> ScreenVideo:
+    names = read.decided if read.state is None or read.state == PinState.RELEASING.value else read.pinned
     return ScreenVideo(
-        id=VideoId(row[0]),
-        origin=Origin(row[1]),
-        title=row[2],
-        duration=row[3],
-        published_at=row[4],
-        channel_title=row[5],
-        category=row[6],
-        has_picture=row[7] is not None,
-        held=state == PinState.PINNED.value or bool(row[11]),
-        renditions=renditions,
-        promised=() if not names else unpack(tuple[RenditionName, ...], names),
+        id=read.id,
+        origin=read.origin,
+        title=read.title,
+        duration=read.duration,
+        published_at=_EPOCH + timedelta(milliseconds=read.published),
+        channel_title=read.channel_title,
+        category=read.category,
+        has_picture=read.has_picture,
+        held=read.state == PinState.PINNED.value or bool(read.cached),
+        renditions=read.renditions,
+        promised=names or (),
     )
 
 
