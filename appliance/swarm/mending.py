@@ -79,6 +79,8 @@ class Mending:
                 await self._take_back(held, bad | {k for k in claimed if not pieces[k]})
             held.answered = faults
             held.fresh -= looked_at
+            if held.fault:
+                self._tell_viewers(held)  # what they gave to libtorrent meanwhile may never come back
 
     async def _stuck(self, held: Held, pieces: bytearray) -> bool:
         """Tell whether libtorrent believes to have all of a piece and yet not the piece: it never asks for it again."""

@@ -127,6 +127,10 @@ def session_settings(options: SwarmOptions, *, watched: bool = False) -> Any:
         "ssrf_mitigation": not options.allow_private,
         "max_webtorrent_offers": 2 if options.webtorrent else 0,
         "webtorrent_stun_server": "",
+        # One entry for an address has a price: where a tracker names our own outside address, libtorrent calls itself,
+        # and shuns everybody behind it in that torrent. With an entry for each port a banned liar comes back from
+        # the next port, and one host may fill every slot: that costs everybody, not only neighbours of ours.
+        "allow_multiple_connections_per_ip": False,
         "connections_limit": 1000,
         "unchoke_slots_limit": _SLOTS,
         "allowed_fast_set_size": 0,  # who is choked gets nothing at all
