@@ -195,8 +195,8 @@ def order(session: Session, wanted: Choice, sorts: tuple[Sort, ...]) -> tuple[Vi
     both = titled.subquery()
     lists = func.json_array(func.json_group_array(both.c.id), func.json_group_array(both.c.title_folded))
     (told,) = connection.execute(select(lists)).one()
-    found, titles = _TITLES.decode(told)
-    rows = list(zip(map(alphabetical, titles), found, strict=True))
+    titled_ids, titles = _TITLES.decode(told)
+    rows = list(zip(map(alphabetical, titles), titled_ids, strict=True))
     rows.sort(key=itemgetter(0), reverse=by_name.descending)
     return tuple(video for _, video in rows)
 
@@ -225,8 +225,10 @@ def videos(session: Session, ids: tuple[VideoId, ...]) -> tuple[ScreenVideo, ...
 @cache
 def _videos() -> Any:
     """Return the statement that tells the videos with ``ids``, a list as JSON; no torrents: a screen needs none."""
-    named = (name for name in Rendition.__dataclass_fields__ if name != "torrent")
-    pairs = (part for name in named for part in (literal_column(f"'{name}'"), getattr(RenditionRow, name)))
+    pairs: list[Any] = []
+    for name in Rendition.__dataclass_fields__:
+        if name != "torrent":
+            pairs += [literal_column(f"'{name}'"), getattr(RenditionRow, name)]
     encodings = (
         select(func.json_group_array(func.json_object(*pairs)))
         .where(RenditionRow.video == VideoRow.id)
