@@ -105,7 +105,7 @@ PROGRAMS := ffmpeg:ffmpeg ffprobe:ffmpeg chromium:chromium ip:iproute2 tc:iprout
 	avahi-daemon:avahi-daemon avahi-browse:avahi-utils dbus-daemon:dbus
 # What only the benchmark is compared with, and foreign programs that only the trial meets.
 bench: PROGRAMS += minidlnad:minidlna
-trial: PROGRAMS += gssdp-discover:gupnp-tools gupnp-av-cp:gupnp-tools xvfb-run:xvfb nft:nftables
+trial: PROGRAMS += gssdp-discover:gupnp-tools gupnp-av-cp:gupnp-tools xvfb-run:xvfb nft:nftables kodi:kodi pulseaudio:pulseaudio
 trial: PROGRAMS += mpv:mpv $(addprefix vlc:,vlc-bin vlc-plugin-base vlc-plugin-video-output) \
 	$(addprefix gst-play-1.0:gstreamer1.0-,plugins-base-apps plugins-good plugins-bad libav)
 

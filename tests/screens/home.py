@@ -30,6 +30,7 @@ RATE = 1_500_000
 class Home:
     """``resources`` are the addresses that Browse gave for films, by title."""
 
+    lab: Lab
     box: Box
     origin: Origin
     screen: Host
@@ -42,6 +43,11 @@ class Home:
         title = title_of(layout, "" if held else player)
         assert self.state(title) == ("pinned" if held else "not held")
         return self.resources[title]
+
+    def deeds(self, screen: Host) -> set[str]:
+        """Return what the box saw a screen do."""
+        seen = self.box.ask("GET", "/api/v1/lan")["screens"]
+        return {deed["act"] for one in seen if one["address"] == screen.address for deed in one["deeds"]}
 
     def state(self, title: str) -> str:
         """Return the state of a film's pin, and whether it is cached."""
@@ -81,7 +87,9 @@ def a_home(lab: Lab, folder: Path, players: tuple[str, ...]) -> Iterator[Home]:
                 box.wait(lambda t=title: box.ask("GET", f"/api/v1/videos/{ids[t]}")["renditions"], "details", 120)  # type: ignore[misc]
             origin.shape(rate=RATE)
             browsed = browse(screen)
-            yield Home(box, origin, screen, ids, browsed, {one["title"]: one["res"][0] for one in browsed["items"]})
+            yield Home(
+                lab, box, origin, screen, ids, browsed, {one["title"]: one["res"][0] for one in browsed["items"]}
+            )
         finally:
             box.kill()
 

@@ -101,8 +101,8 @@ class Kodi:
 
 @contextmanager
 def begin(screen: Host) -> Iterator[Kodi]:
-    for program in ("kodi", "xvfb-run", "pulseaudio"):
-        need(program)
+    for needed in ("kodi", "xvfb-run", "pulseaudio"):
+        need(needed)
     options = ("-a", "-s", "-screen 0 640x480x24 -nolisten tcp")
     told = {"LIBGL_ALWAYS_SOFTWARE": "1", "PULSE_SERVER": "unix:{}/sound"}
     with begun(screen, "xvfb-run", *options, "sh", "{}/start", files=_FILES, **told) as program:

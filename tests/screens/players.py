@@ -67,7 +67,17 @@ def _asked_mpv(talk: "Line", *command: object) -> object:
 def vlc(screen: Host, url: str) -> Seen:
     """Play in real time, seeking by share as its slider does: in a transport stream over HTTP it has no other way."""
     need("vlc")
-    options = ("-I", "oldrc", "--rc-fake-tty", "--rc-unix={}/socket", "--no-video-title", "--vout", "dummy", "--aout", "dummy")
+    options = (
+        "-I",
+        "oldrc",
+        "--rc-fake-tty",
+        "--rc-unix={}/socket",
+        "--no-video-title",
+        "--vout",
+        "dummy",
+        "--aout",
+        "dummy",
+    )
     with begun(screen, "vlc", *options, url) as player:
         talk = player.line("socket")
 
@@ -88,16 +98,19 @@ def gstreamer(screen: Host, url: str) -> Seen:
 
 
 def _played(screen: Host, url: str, at: float) -> float:
-    """Return where it was in the end, having been told to begin at ``at``."""
+    """Tell it to begin at ``at``; return where it is once it has played on from there."""
     with begun(
-        screen, "timeout", "-s", "INT", "8", "gst-play-1.0", "--no-interactive", f"--start-position={round(at)}",
+        screen, "gst-play-1.0", "--no-interactive", f"--start-position={round(at)}",
         "--flags=soft-colorbalance+deinterlace+download+soft-volume+text+audio+video",
         "--audiosink=fakesink sync=true", "--videosink=fakesink sync=true", url,
     ) as player:  # fmt: skip
-        said = player.end()
-    times = [int(m) * 60 + float(s) for m, s in re.findall(r"0:(\d\d):(\d\d\.\d) / ", said)]
-    assert times, said
-    return times[-1]
+
+        def place() -> float | None:
+            player.lives()
+            times = re.findall(r"0:(\d\d):(\d\d\.\d) / ", player.said())
+            return int(times[-1][0]) * 60 + float(times[-1][1]) if times else None
+
+        return playing(place, at)
 
 
 def need(program: str) -> None:
@@ -107,15 +120,15 @@ def need(program: str) -> None:
 
 def watched(place: Callable[[], float | None], seek: Callable[[float], None]) -> Seen:
     """Let it play, then seek; each time wait until it is near the place and plays on from there."""
-    began = _playing(place, 0)
+    began = playing(place, 0)
     sought = []
     for share in SHARES:
         seek(share)
-        sought.append(_playing(place, SECONDS * share))
+        sought.append(playing(place, SECONDS * share))
     return Seen(began, tuple(sought))
 
 
-def _playing(place: Callable[[], float | None], wanted: float) -> float:
+def playing(place: Callable[[], float | None], wanted: float) -> float:
     """Wait until it is near ``wanted`` and has played on from there; return where it is then."""
     end, first = time.monotonic() + PATIENCE, None
     at: float | None = None

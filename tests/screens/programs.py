@@ -1,5 +1,5 @@
-"""Programs that we did not write, on a host of a lab: this module begins them as somebody without rights, talks to them,
-and ends all that they begun.
+"""Programs that we did not write, on a host of a lab: this module begins them as somebody without rights, talks to
+them, and ends all that they began.
 """
 
 import os
@@ -29,7 +29,7 @@ class Line:
         except OSError:
             self._socket.close()
             raise
-        self._lines = self._socket.makefile("r")
+        self._lines = self._socket.makefile("r", newline="\n")
 
     def say(self, line: str) -> None:
         self._socket.sendall(line.encode() + b"\n")
@@ -112,5 +112,5 @@ def _as_nobody(home: Path) -> list[str]:
     for path in (home, *home.rglob("*")):
         os.chown(path, nobody.pw_uid, nobody.pw_gid)
     who = (f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups", "--pdeathsig", "KILL")
-    # A shell is the first of its processes, with which all others end: as the first an X server's parent is told nothing.
+    # A shell is the first process, with which all others end: were it xvfb-run, an X server would not tell it anything.
     return ["unshare", "--pid", "--fork", "setpriv", *who, "sh", "-c", '"$@"; exit $?', "sh"]

@@ -1,4 +1,4 @@
-"""Players that we did not write play the address that Browse gave, and seek to a half and to nine tenths of the film."""
+"""Players that we did not write play the address that Browse gave, and seek to a half and to nine tenths of it."""
 
 import time
 
