@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from appliance.clock import Clock
 from appliance.domain.pin import Cached
-from appliance.domain.plan import Watched
+from appliance.domain.plan import Rule, Watched
 from appliance.domain.units import ByteCount, ChannelId, Origin, VideoId
 from appliance.errors import BadAnswer, NotFound, SeedkeepError
 from appliance.library import files, release
@@ -87,7 +87,7 @@ class Cache:
             manifest, whole_now, done = holding.manifest, holding.whole_names, holding.done
             await self._opened.close(video, keep_torrents=False)
             await self._opened.drop_torrents(video)
-            if done and whole_now and await self.budget() > 0 and await self._stays(video):
+            if done and whole_now and await self.budget() > 0 and await self._stays(video, await self._saying()):
                 manifest = await asyncio.to_thread(self._settled, manifest, whole_now)
             if not done or not await self._note(manifest, self._clock.now()):
                 await self._delete(video, manifest)
@@ -104,14 +104,17 @@ class Cache:
     async def _note(self, manifest: Manifest, watched_at: datetime) -> bool:
         """Write down what is on the disk of a video; tell whether it may stay: it is known, and fits by itself."""
         size = await asyncio.to_thread(files.used, self._parts.library, manifest)
-        if size > await self.budget() or not await self._stays(manifest.video):
+        if size > await self.budget() or not await self._stays(manifest.video, await self._saying()):
             return False
         whole = any(r.whole for r in manifest.renditions)
         return await self._parts.store.promise(cached.put, manifest.video, size, watched_at, whole=whole)
 
-    async def _stays(self, video: VideoId) -> bool:
+    async def _saying(self) -> tuple[Rule, ...]:
+        """Return the rules that say what becomes of what was watched."""
+        return tuple(r for r in await self._parts.store.read(rules.every) if r.watched is not None)
+
+    async def _stays(self, video: VideoId, saying: tuple[Rule, ...]) -> bool:
         """Tell whether a video that was only watched stays at all: by a rule that says so, else by the settings."""
-        saying = tuple(r for r in await self._parts.store.read(rules.every) if r.watched is not None)
         found = await self._parts.store.read(videos.one, video) if saying else None
         if found is None:
             return self.options.keep
@@ -151,9 +154,10 @@ class Cache:
             return
         await self._note_watched(found)
         idle = [one for one in found if self._idle(one.video)]
+        saying = await self._saying()
         left = sum(int(one.size) for one in idle)
         for one in idle:
-            if (one.barred or not await self._stays(one.video)) and await self._drop(one.video):
+            if (one.barred or not await self._stays(one.video, saying)) and await self._drop(one.video):
                 left -= one.size
         disk = await self._opened.space.disk(ByteCount(0))
         over = left - await self.budget()
