@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from socket import AF_INET, AF_INET6, IPPROTO_TCP, TCP_NODELAY, socket
 from typing import Any, Protocol
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from appliance.serve.request_heads import BoundedHeads
 
 EXTENSION = "seedkeep.wire"
 PIECE = 512 * 1024
@@ -220,7 +220,7 @@ def wire_of(scope: MutableMapping[str, Any]) -> Wire | None:
     return found if isinstance(found, Wire) else None
 
 
-class WireProtocol(HttpToolsProtocol):
+class WireProtocol(BoundedHeads):
     """uvicorn's protocol, for ``Config(http=WireProtocol)``: each request without TLS has a ``Wire`` in its scope."""
 
     shipment: Shipment | None = None
