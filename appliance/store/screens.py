@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from operator import itemgetter
 from typing import Any
 
@@ -161,7 +161,8 @@ _TITLES = msgspec.json.Decoder(tuple[list[VideoId], list[str]])
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NUMBER = re.compile(r"\d+")
-_BEFORE_LETTERS = " \t\"'«»„“”‘’([{<#*-–—¿¡"
+_BEFORE_LETTERS = re.compile(r"""^[ \t"'«»„“”‘’(\[{<#*\-–—¿¡]+""", re.MULTILINE)
+_FOREIGN = re.compile(r"[^\x00-\x7f]")
 _listed = aliased(ListedRow)
 """Apart from the one that a query itself joins."""
 
@@ -196,21 +197,35 @@ def order(session: Session, wanted: Choice, sorts: tuple[Sort, ...]) -> tuple[Vi
     lists = func.json_array(func.json_group_array(both.c.id), func.json_group_array(both.c.title_folded))
     (told,) = connection.execute(select(lists)).one()
     titled_ids, titles = _TITLES.decode(told)
-    rows = list(zip(map(alphabetical, titles), titled_ids, strict=True))
+    rows = list(zip(alphabetical(titles), titled_ids, strict=True))
     rows.sort(key=itemgetter(0), reverse=by_name.descending)
     return tuple(video for _, video in rows)
 
 
-def alphabetical(folded: str) -> str:
-    """Return a folded title as people look for it: letters without their marks, numbers by their value."""
-    if not folded.isascii():
-        folded = "".join(c for c in unicodedata.normalize("NFKD", folded) if not unicodedata.combining(c))
-    folded = folded.lstrip(_BEFORE_LETTERS)
-    return _NUMBER.sub(_filled, folded) if _NUMBER.search(folded) is not None else folded
+def alphabetical(folded: list[str]) -> list[str]:
+    """Return folded titles as people look for them: letters without their marks, numbers by their value.
+
+    They are worked on as one text, a line each, which takes a third of the time that one after another does.
+    """
+    text = "\n".join(folded)
+    if text.count("\n") != len(folded) - 1:
+        return alphabetical([title.replace("\n", " ") for title in folded]) if folded else []
+    if not text.isascii():
+        text = _FOREIGN.sub(_unmarked, text)
+    return _NUMBER.sub(_filled, _BEFORE_LETTERS.sub("", text)).split("\n")
 
 
 def _filled(number: re.Match[str]) -> str:
     return number[0].zfill(9)
+
+
+def _unmarked(letter: re.Match[str]) -> str:
+    return _letters(letter[0])
+
+
+@lru_cache(4096)
+def _letters(letter: str) -> str:
+    return "".join(c for c in unicodedata.normalize("NFKD", letter) if not unicodedata.combining(c))
 
 
 def videos(session: Session, ids: tuple[VideoId, ...]) -> tuple[ScreenVideo, ...]:

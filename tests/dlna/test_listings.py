@@ -91,5 +91,8 @@ def test_titles_are_in_the_order_in_which_people_look_for_them() -> None:
         "Zoo",
         "日本",
     ]
-    ordered = sorted((fold(title) for title in reversed(wanted)), key=screens.alphabetical)
-    assert ordered == [fold(title) for title in wanted]
+    folded = [fold(title) for title in reversed(wanted)]
+    ordered = sorted(zip(screens.alphabetical(folded), folded, strict=True))
+    assert [title for _, title in ordered] == [fold(title) for title in wanted]
+    assert screens.alphabetical([]) == []
+    assert screens.alphabetical(["two\nlines", "¿a", ""]) == ["two lines", "a", ""]
