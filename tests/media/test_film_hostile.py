@@ -2,15 +2,20 @@
 
 import asyncio
 import itertools
+import os
 import struct
 import tracemalloc
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from appliance.domain.shelf import NotPlayable
+from appliance.domain.shelf import NotPlayable, PlayableFile
+from appliance.domain.units import ByteCount
 from appliance.serve.film import films, indexed
+from appliance.serve.film.at_hand import MOST, AtHand
 from appliance.serve.film.boxes import full, made
+from appliance.serve.film.classic import disk_reader
 from appliance.serve.film.films import Film, Form
 from appliance.serve.film.indexed import Renumbering
 from appliance.serve.film.layout import Footage, Layout
@@ -125,9 +130,7 @@ def _on_the_loop() -> bool:
     return True
 
 
-async def test_an_index_over_very_many_segments_is_made_off_the_loop(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: object
-) -> None:
+async def test_an_index_over_very_many_segments_is_made_off_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     here: list[bool] = []
     for name in ("strip_of", "indexed_layout"):
         real = getattr(films, name)
@@ -153,3 +156,17 @@ async def test_an_index_over_very_many_segments_is_made_off_the_loop(
     finally:
         pool.close()
     assert here == [False, False]
+
+
+def test_a_film_of_very_many_files_opens_few_of_them_at_once(tmp_path: Path) -> None:
+    files = [PlayableFile(f"{n}.m4s", ByteCount(1 + n % 3), f"{n}") for n in range(3 * MOST)]
+    for file in files:
+        (tmp_path / file.name).write_bytes(file.name[: file.size].encode())
+    before = len(os.listdir("/proc/self/fd"))
+    with AtHand({file: tmp_path / file.name for file in files}) as descriptors:
+        read, soon = disk_reader(descriptors)
+        for file in [*files, *files[:3]]:
+            soon(file, 0)
+            assert read(file, 0, file.size) == file.name[: file.size].encode()
+        assert len(os.listdir("/proc/self/fd")) <= before + MOST
+    assert len(os.listdir("/proc/self/fd")) <= before

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from time import monotonic
+from typing import Protocol
 
 from appliance.domain.shelf import PlayableFile
 from appliance.serve.film.boxes import (
@@ -41,6 +42,14 @@ from appliance.serve.film.tables import Room, Tables
 
 Read = Callable[[PlayableFile, int, int], bytes]
 """(file, offset, length): exactly these bytes."""
+
+
+class Descriptors(Protocol):
+    """Open files."""
+
+    def __getitem__(self, file: PlayableFile, /) -> int: ...
+
+
 _FTYP = made(b"ftyp", b"isom\0\0\2\0isomiso2avc1mp41")
 _AHEAD = 64
 """Segments whose heads a disk is asked for at once, so that it can take them in its own order."""
@@ -223,7 +232,7 @@ def _trak(
     return rewritten(track.trak, changes)
 
 
-def disk_reader(descriptors: dict[PlayableFile, int]) -> tuple[Read, Callable[[PlayableFile, int], None]]:
+def disk_reader(descriptors: Descriptors) -> tuple[Read, Callable[[PlayableFile, int], None]]:
     """Return how to read open files: ``classic_layout``'s ``read`` and ``soon``. ``read`` raises OSError."""
 
     def read(file: PlayableFile, offset: int, length: int) -> bytes:

@@ -5,16 +5,15 @@ began with one goes on with it: a player that reads on after a pause would mix t
 """
 
 import asyncio
-import os
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
 from appliance.domain.shelf import NotPlayable, Playable, PlayableFile, PlayableRendition, ReadyShelf
 from appliance.domain.units import VideoId
+from appliance.serve.film.at_hand import AtHand
 from appliance.serve.film.boxes import Box, NoRoom, malformed
 from appliance.serve.film.classic import classic_layout, disk_reader
 from appliance.serve.film.fragments import MOST_HEAD, Want, next_moof
@@ -23,7 +22,7 @@ from appliance.serve.film.layout import Footage, Layout
 from appliance.serve.film.movie import MOST_INIT
 from appliance.serve.film.reels import Strip, strip_of
 from appliance.serve.film.size import film_offer, sound_of
-from appliance.serve.source import MediaPool, Source, opened
+from appliance.serve.source import MediaPool, Source
 
 KEPT = 32 * 1024 * 1024
 """Bytes of built films that are kept; a film of two hours weighs four million."""
@@ -245,13 +244,10 @@ def _joined(order: _Order) -> Layout:
 
 def _read_classic(strips: Sequence[Strip], size: int, paths: dict[PlayableFile, Path | None]) -> Layout:
     """Build in a thread. Raises NotPlayable."""
-    with ExitStack() as closing:
-        descriptors: dict[PlayableFile, int] = {}
-        for file, path in paths.items():
-            if path is None:
-                raise _NotHeld("file_missing", "The file is not on the disk any more.", "Try again.", 503)
-            descriptors[file] = opened(path, file.size, None)
-            closing.callback(os.close, descriptors[file])
+    there = {file: path for file, path in paths.items() if path is not None}
+    if len(there) < len(paths):
+        raise _NotHeld("file_missing", "The file is not on the disk any more.", "Try again.", 503)
+    with AtHand(there) as descriptors:
         try:
             return classic_layout(strips, size, *disk_reader(descriptors))
         except OSError as error:
