@@ -1,7 +1,9 @@
 """Folders and videos as DIDL-Lite (ContentDirectory:1, 2.8), for one family of screens: this module writes it. Pure."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote
 
 from appliance.domain.units import RenditionName
@@ -14,6 +16,7 @@ from appliance.store.screens import ScreenVideo
 
 _MOST_TITLE = 250
 _MOST_CAPTIONS = 8
+_HARMLESS = re.compile("[A-Za-z0-9 _.,:;!?$%()/+-]*")
 _SOUND = "object.item.audioItem"
 
 _OPEN = (
@@ -109,17 +112,17 @@ class _Drawing:
         if item.copy is not None:
             offered = (item.copy, *offered)[: quirks.resources]
         sound = bool(offered) and offered[0].offer.content_type.startswith("audio/")
-        original = f' refID="{text_of(item.original)}"' if item.original is not None and "@refID" in asked else ""
+        original = f' refID="{_escaped(item.original)}"' if item.original is not None and "@refID" in asked else ""
         out = [
-            f'<item id="{text_of(item.id)}" parentID="{text_of(item.parent)}" restricted="1"{original}>'
+            f'<item id="{_escaped(item.id)}" parentID="{_escaped(item.parent)}" restricted="1"{original}>'
             f"<dc:title>{_title(video.title)}</dc:title><upnp:class>{_SOUND if sound else CLASS}</upnp:class>"
         ]
         if "dc:date" in asked:
-            out.append(f"<dc:date>{video.published_at:%Y-%m-%dT%H:%M:%S}</dc:date>")
+            out.append(f"<dc:date>{video.published_at.isoformat()[:19]}</dc:date>")
         if video.channel_title and "dc:creator" in asked:
-            out.append(f"<dc:creator>{_title(video.channel_title)}</dc:creator>")
+            out.append(f"<dc:creator>{_often(video.channel_title)}</dc:creator>")
         if video.category and "upnp:genre" in asked:
-            out.append(f"<upnp:genre>{_title(video.category)}</upnp:genre>")
+            out.append(f"<upnp:genre>{_often(video.category)}</upnp:genre>")
         if item.drawn and "upnp:albumArtURI" in asked:
             out += self._pictures()
         if item.captions and self.quirks.caption_info and "sec:CaptionInfoEx" in asked:
@@ -176,4 +179,15 @@ class _Drawing:
 
 def _title(text: str) -> str:
     """One line of text."""
-    return text_of(" ".join(text.split())[:_MOST_TITLE]) or "?"
+    return _escaped(" ".join(text.split())[:_MOST_TITLE]) or "?"
+
+
+def _escaped(text: str) -> str:
+    """Most of what stands in a page needs no escaping, and that is seen sooner than done."""
+    return text if _HARMLESS.fullmatch(text) is not None else text_of(text)
+
+
+@lru_cache(512)
+def _often(text: str) -> str:
+    """One line of text that stands in many items."""
+    return _title(text)

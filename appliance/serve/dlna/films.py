@@ -37,12 +37,15 @@ def films(
     the rest, the least demanding at its beginning; those among ``hard``, which no common television plays, at its end.
     """
     every = tuple(sorted(video.renditions, key=_catalogue_order))
-    promised = tuple(r for r in every if r.name in video.promised)
+    promised = tuple(r for r in every if r.name in video.promised) if video.promised else ()
     there = promised or chosen(every, WATCH_HEIGHT, web_videos=False) or chosen(every, None, web_videos=False)
-    pictures = [r for r in there if r.has_video] or list(there)
-    fit = [r for r in pictures if r.height <= tallest and r.fps <= fastest and r.name not in hard]
-    rest = sorted((r for r in pictures if r not in fit), key=lambda r: (r.name in hard, _demands(r)))
-    ordered = [*sorted(fit, key=_demands, reverse=True), *rest]
+    fit: list[Rendition] = []
+    rest: list[Rendition] = []
+    for r in [r for r in there if r.has_video] or there:
+        (fit if r.height <= tallest and r.fps <= fastest and r.name not in hard else rest).append(r)
+    fit.sort(key=_demands, reverse=True)
+    rest.sort(key=lambda r: (r.name in hard, _demands(r)))
+    ordered = [*fit, *rest]
     return tuple(_film(r, every, video.duration) for r in ordered[:most])
 
 
