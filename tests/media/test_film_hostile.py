@@ -19,6 +19,7 @@ from appliance.serve.film.classic import disk_reader
 from appliance.serve.film.films import Film, Form
 from appliance.serve.film.indexed import Renumbering
 from appliance.serve.film.layout import Footage, Layout
+from appliance.serve.film.reels import strip_of
 from appliance.serve.film.size import film_offer
 from appliance.serve.source import MediaPool
 from tests.media.test_film_boxes import NOT_SYNC, SYNC, U32, Hand, both, classic, moof, traf, trun
@@ -112,14 +113,14 @@ async def test_a_segment_of_half_a_million_boxes_is_rewritten_off_the_loop(monke
 class _Bytes:
     """A source of these bytes."""
 
-    def __init__(self, data: bytes) -> None:
-        self._data = data
+    def __init__(self, data: bytes, closed: list[str] | None = None) -> None:
+        self._data, self._closed = data, closed if closed is not None else []
 
     async def read(self, offset: int, length: int) -> bytes:
         return self._data[offset : offset + length]
 
     async def close(self) -> None:
-        """Nothing is open."""
+        self._closed.append("closed")
 
 
 def _on_the_loop() -> bool:
@@ -170,3 +171,25 @@ def test_a_film_of_very_many_files_opens_few_of_them_at_once(tmp_path: Path) -> 
             assert read(file, 0, file.size) == file.name[: file.size].encode()
         assert len(os.listdir("/proc/self/fd")) <= before + MOST
     assert len(os.listdir("/proc/self/fd")) <= before
+
+
+async def test_a_file_is_closed_once_where_the_next_cannot_be_opened() -> None:
+    hand = Hand()
+    hand.segment(moof(traf(0x20000, b"", trun(0x1, 1, 100), time=0)), b"x" * 20)
+    rendition, data = hand.rendition(), hand.data
+    whole = rendition.bytemap
+    assert whole is not None
+    (file,) = rendition.files
+    part = replace(file, name="part.mp4")
+    cut = replace(whole, segments=tuple(replace(s, file=part.name) for s in whole.segments))
+    strip = strip_of(replace(rendition, files=(file, part), bytemap=cut))
+    closed: list[str] = []
+
+    async def open_file(wanted: PlayableFile, _: int) -> _Bytes:
+        if wanted is part:
+            raise NotPlayable("file_missing", "It is not there.")
+        return _Bytes(data, closed)
+
+    with pytest.raises(NotPlayable, match="not there"):
+        await films._opening(strip, open_file)
+    assert closed == ["closed"]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from appliance.domain.shelf import NotPlayable, Playable, PlayableFile, PlayableRendition, ReadyShelf
+from appliance.domain.shelf import NotPlayable, Playable, PlayableFile, PlayableRendition, ReadyShelf, Segment
 from appliance.domain.units import VideoId
 from appliance.serve.film.at_hand import AtHand
 from appliance.serve.film.boxes import Box, NoRoom, malformed
@@ -256,24 +256,32 @@ def _read_classic(strips: Sequence[Strip], size: int, paths: dict[PlayableFile, 
 
 async def _opening(strip: Strip, open_file: OpenFile) -> Opening:
     """Read what an index needs of a strip: no more of the first segment than the head of its first fragment."""
+    first = strip.segments[0]
     source = await open_file(strip.files[strip.init.file], strip.init.offset)
     try:
         init = await exactly(source, strip.init.offset, min(strip.init.length, MOST_INIT + 1))
-        first = strip.segments[0]
-        if first.file != strip.init.file:
-            await source.close()
-            source = await open_file(strip.files[first.file], first.offset)
-        head = b""
-        while True:
-            match next_moof(head, 0, 0, first.length):
-                case Box() as moof:
-                    return Opening(init, head, moof)
-                case Want(offset, length) if len(head) < (end := min(offset + length, first.length)) <= MOST_HEAD:
-                    head += await exactly(source, first.offset + len(head), end - len(head))
-                case _:
-                    malformed("its first segment has no fragment")
+        if first.file == strip.init.file:
+            return await _beginning(init, first, source)
     finally:
         await source.close()
+    source = await open_file(strip.files[first.file], first.offset)
+    try:
+        return await _beginning(init, first, source)
+    finally:
+        await source.close()
+
+
+async def _beginning(init: bytes, first: Segment, source: Source) -> Opening:
+    """Read the first segment up to its first fragment."""
+    head = b""
+    while True:
+        match next_moof(head, 0, 0, first.length):
+            case Box() as moof:
+                return Opening(init, head, moof)
+            case Want(offset, length) if len(head) < (end := min(offset + length, first.length)) <= MOST_HEAD:
+                head += await exactly(source, first.offset + len(head), end - len(head))
+            case _:
+                malformed("its first segment has no fragment")
 
 
 async def exactly(source: Source, offset: int, length: int) -> bytes:
