@@ -79,6 +79,7 @@ class Seed:
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.session = peers.session(**settings)
         peers.add(self.session, FILM.meta.raw, FILM.written(folder), names=["film.mp4"], seeding=True)
+        peers.await_checked(self.session)
         self.address = ("127.0.0.1", self.session.listen_port())
 
     async def close(self) -> None:

@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,6 +76,16 @@ def add(
         params.flags |= lt.torrent_flags.seed_mode
     params.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
     return peer.add_torrent(params)
+
+
+def await_checked(peer: lt.session, seconds: float = 10.0) -> None:
+    """Wait until the only torrent of a session was looked at: before that it hangs up on everybody who calls."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        peer.wait_for_alert(int(left * 1000))
+        if any(isinstance(alert, lt.torrent_checked_alert) for alert in peer.pop_alerts()):
+            return
+    raise TimeoutError("the torrent was not checked")
 
 
 class _Spawns(Protocol):
