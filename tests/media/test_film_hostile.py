@@ -7,10 +7,11 @@ import struct
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from appliance.domain.shelf import NotPlayable, PlayableFile
+from appliance.domain.shelf import ByteMap, NotPlayable, PlayableFile, Segment
 from appliance.domain.units import ByteCount
 from appliance.serve.film import films, indexed
 from appliance.serve.film.at_hand import MOST, AtHand
@@ -193,3 +194,26 @@ async def test_a_file_is_closed_once_where_the_next_cannot_be_opened() -> None:
     with pytest.raises(NotPlayable, match="not there"):
         await films._opening(strip, open_file)
     assert closed == ["closed"]
+
+
+async def test_very_many_files_end_to_end_are_joined_once_and_off_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    here: list[bool] = []
+    real = films._joined
+
+    def seen(order: films._Order) -> Layout:
+        here.append(_on_the_loop())
+        return real(order)
+
+    monkeypatch.setattr(films, "_joined", seen)
+    files = tuple(PlayableFile(f"{n}.ts", ByteCount(188), f"{n}") for n in range(100))
+    cut = ByteMap(None, tuple(Segment(4.0, f.name, ByteCount(0), f.size) for f in files), 4)
+    rendition = replace(Hand().rendition(), files=files, bytemap=cut, size=ByteCount(18_800))
+    playable = SimpleNamespace(video="v", renditions=(rendition,), duration=400)
+    pool = MediaPool()
+    try:
+        cinema = films.Films(None, pool)  # type: ignore[arg-type]
+        first, again = [await cinema.film(playable, rendition, viewer, None) for viewer in ("tv", "phone")]  # type: ignore[arg-type]
+    finally:
+        pool.close()
+    assert first is again
+    assert (here, first.layout.size) == ([False], 18_800)

@@ -130,7 +130,10 @@ class Films:
         """
         order = _order(playable, rendition)
         if film_kind(rendition) == "ts":
-            return order.film(Form.JOINED, _joined(order))
+            key = order.key(Form.JOINED)
+            film = self._kept.get(key) or order.film(Form.JOINED, await self._pool.run(lambda: _joined(order)))
+            self._keep(key, film)
+            return film
         form = self._chosen(viewer, order.files) or await self._form(order)
         try:
             async with asyncio.timeout(None if form is Form.INDEXED else self._patience):
