@@ -42,6 +42,8 @@ _log = logging.getLogger("seedkeep")
 
 GRACE_SECONDS = 2
 """How long a stopping server waits for open answers."""
+CALM_SECONDS = 3.0
+"""After which the start's own duties are done as a rule."""
 
 _LOCK_TRIES = 10
 
@@ -213,6 +215,7 @@ async def _work(house: House, server: _Server, service: Systemd, listener: socke
         await asyncio.to_thread(_tell_where, house, house.port)
         process.freeze()
         service.ready()
+        tasks.append(group.create_task(_prepare(house), name="screens"))
         await stop.wait()
         service.stopping()
         _log.info("stopping")
@@ -225,6 +228,13 @@ async def _work(house: House, server: _Server, service: Systemd, listener: socke
         await house.dlna.close()
         await house.shelf.close()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _prepare(house: House) -> None:
+    """Make the first answer to a screen as quick as others, once the start's own duties are done."""
+    await house.clock.sleep(CALM_SECONDS)
+    if house.book.current.lan.dlna:
+        await house.dlna.prepare()
 
 
 async def _beat(service: Systemd) -> None:

@@ -175,10 +175,10 @@ _FIELDS: Mapping[Field, Any] = {
 }
 
 
-def order(session: Session, wanted: Choice, sorts: tuple[Sort, ...]) -> tuple[VideoId, ...]:
+def order(session: Session, wanted: Choice, sorts: tuple[Sort, ...], most: int = -1) -> tuple[VideoId, ...]:
     """Return all videos of a choice in order. Ties are broken by id, so that pages cut from it never overlap.
 
-    Without ``sorts``, those of ``among`` come in its order, others newest first.
+    Without ``sorts``, those of ``among`` come in its order, others newest first. ``most`` is for ``prepare``.
     """
     ids = select(VideoRow.id).where(*_conditions(wanted))
     if wanted.among is not None and not sorts:
@@ -189,17 +189,26 @@ def order(session: Session, wanted: Choice, sorts: tuple[Sort, ...]) -> tuple[Vi
     by = [_ordered(sort) for sort in rest] or [col(VideoRow.published_at).desc()]
     connection = session.connection()
     if by_name is None:
-        inner = ids.order_by(*by, col(VideoRow.id)).subquery()
+        inner = ids.order_by(*by, col(VideoRow.id)).limit(most).subquery()
         (told,) = connection.execute(select(func.json_group_array(inner.c.id))).one()
         return tuple(_IDS.decode(told))
     titled = select(VideoRow.id, VideoRow.title_folded).where(*_conditions(wanted)).order_by(*by, col(VideoRow.id))
-    both = titled.subquery()
+    both = titled.limit(most).subquery()
     lists = func.json_array(func.json_group_array(both.c.id), func.json_group_array(both.c.title_folded))
     (told,) = connection.execute(select(lists)).one()
     titled_ids, titles = _TITLES.decode(told)
     rows = list(zip(alphabetical(titles), titled_ids, strict=True))
     rows.sort(key=itemgetter(0), reverse=by_name.descending)
     return tuple(video for _, video in rows)
+
+
+def prepare(session: Session, orders: tuple[tuple[Choice, tuple[Sort, ...]], ...]) -> None:
+    """Have the statements at hand that these are asked with: writing one anew takes as long as it takes to run."""
+    for wanted, sorts in orders:
+        order(session, wanted, sorts, most=1)
+    channels(session)
+    rules(session)
+    session.connection().execute(_videos(), {"ids": "[]"}).one()
 
 
 def alphabetical(folded: list[str]) -> list[str]:

@@ -231,6 +231,7 @@ def browse(videos: int, seconds: float, rounds: int) -> None:
             try:
                 box.start()
                 time.sleep(SETTLED_SECONDS)
+                box.ask("GET", "/api/v1/status")  # what comes first at the very first start waits for a password's hash
                 ours = Side("seedkeep", f"{box.url}/dlna/control/ContentDirectory", "all", box.pid)
                 sides = (ours, Side("minidlna", theirs, ALL_VIDEOS, pid))
                 for side in sides:

@@ -6,10 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from appliance.clock import ManualClock, RealClock
 from appliance.domain.pin import Wish
 from appliance.domain.plan import Plan
 from appliance.domain.units import ByteCount, RuleId
+from appliance.serve.dlna import remembered
 from appliance.serve.dlna.listings import Listings
 from appliance.store import decisions, screens, videos
 from appliance.store.engine import Store
@@ -19,14 +22,17 @@ from tests.dlna.box import NOW, a_box
 
 
 class _Counting:
-    """A store that counts what is read."""
+    """A store that counts what is read, while its gate is open."""
 
     def __init__(self, store: Store) -> None:
         self._store, self.reads = store, Counter[str]()
         self.listen = store.listen
+        self.gate = asyncio.Event()
+        self.gate.set()
 
     async def read(self, fn: Callable[..., Any], *args: Any) -> Any:
         self.reads[fn.__name__] += 1
+        await self.gate.wait()
         return await self._store.read(fn, *args)
 
 
@@ -58,6 +64,39 @@ async def test_a_listing_is_read_once_for_all_its_pages(tmp_path: Path) -> None:
         assert len(await listings.ids(Choice(), by_name)) == 5
         assert counting.reads["order"] == 5, "a new plan has only the rules' folders read again"
         await listings.close()
+
+
+async def test_who_took_an_old_page_is_told_of_a_change_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remembered, "LONG", 1)
+    async with a_box(tmp_path) as box, asyncio.timeout(30):
+        counting, updates, by_name = _Counting(box.house.store), asyncio.Queue[int](), (Sort(Field.TITLE),)
+        listings = Listings(
+            counting,  # type: ignore[arg-type]
+            RealClock(),
+            lambda: updates.put_nowait(listings.update_id),
+        )
+        assert len(await listings.ids(Choice(), by_name)) == 6
+        counting.gate.clear()
+        await box.house.store.promise(videos.wish, box.ids[0], Wish.NEVER)
+        first = await updates.get()
+        assert len(await listings.ids(Choice(), by_name)) == 6, "as it was, while it is read again"
+        counting.gate.set()
+        assert await updates.get() > first
+        assert len(await listings.ids(Choice(), by_name)) == 5
+        await listings.close()
+
+
+async def test_the_first_screen_waits_for_no_statement_to_be_written(tmp_path: Path) -> None:
+    async with a_box(tmp_path) as box:
+        engine: Any = box.house.store._read_engine
+        await box.app.prepare()
+        known = len(engine._compiled_cache)
+        assert (await box.browse("all")).returned == 6
+        assert (await box.browse("new")).returned == 6
+        assert (await box.browse("0")).returned == 5
+        assert len(engine._compiled_cache) == known + 1, "but that of what was watched"
 
 
 async def test_subtitles_that_come_after_a_video_is_whole_are_found_in_time(tmp_path: Path) -> None:

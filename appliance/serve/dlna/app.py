@@ -80,6 +80,14 @@ class DlnaApp:
         await self._art.close()
         await self._sides.close()
 
+    async def prepare(self) -> None:
+        """Have at hand what the first screen that asks would wait for; not what it asks for. Never raises."""
+        try:
+            self._families = await asyncio.to_thread(Families) if self._families is None else self._families
+            await self._tree.prepare()
+        except Exception:
+            log.exception("Nothing is prepared for screens")
+
     def stir(self) -> None:
         """What is offered of some videos changed, which the store does not tell."""
         self._listings.stir(*EVERYWHERE)

@@ -67,6 +67,8 @@ class Listings:
 
     async def ids(self, choice: Choice, sorts: tuple[Sort, ...]) -> tuple[VideoId, ...]:
         """Return all videos of a choice in order. Raises StoreError."""
+        if choice.among == ():
+            return ()
         read = partial(self._store.read, screens.order, choice, sorts)
         return await self._remembered.get((choice, sorts), read, keep=choice.among is None)
 

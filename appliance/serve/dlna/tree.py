@@ -6,6 +6,7 @@ Ids come from ours, so they are the same after a restart: ``channel-{id}``, ``ru
 ``{folder}${video}``. Searches answer with videos as they are in the folder of all.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -64,6 +65,10 @@ class Tree:
         self._store, self._leases, self._listings = store, leases, listings
         self._sides, self._clock, self._copies = sides, clock, copies
 
+    async def prepare(self) -> None:
+        """Have the statements at hand for the folders that are opened first; reads no listing. Raises StoreError."""
+        await self._store.read(screens.prepare, ((Choice(), _BY_NAME), (Choice(newest=NEWEST), ())))
+
     async def node(self, ident: str) -> Node:
         """Return a folder or a video by its id. Raises Fault 701."""
         folder, mark, video = ident.rpartition("$")
@@ -86,7 +91,8 @@ class Tree:
             raise Fault(NO_SUCH_CONTAINER, "That is no folder.")
         match ident:
             case "0":
-                folders = [folder for name in _TITLES if (folder := await self._folder(name)) is not None]
+                found = await asyncio.gather(*map(self._folder, _TITLES))
+                folders = [folder for folder in found if folder is not None]
             case "channels":
                 folders = [_channel(one) for one in await self._listings.channels()]
             case "rules":
