@@ -14,7 +14,8 @@ from appliance.domain.plan import Plan
 from appliance.domain.units import ByteCount, RuleId
 from appliance.serve.dlna import remembered
 from appliance.serve.dlna.listings import Listings
-from appliance.store import decisions, screens, videos
+from appliance.store import decisions, videos
+from appliance.store.alphabet import alphabetical
 from appliance.store.engine import Store
 from appliance.store.screens import Choice, Field, Sort
 from appliance.store.videos import fold
@@ -131,7 +132,7 @@ def test_titles_are_in_the_order_in_which_people_look_for_them() -> None:
         "日本",
     ]
     folded = [fold(title) for title in reversed(wanted)]
-    ordered = sorted(zip(screens.alphabetical(folded), folded, strict=True))
+    ordered = sorted(zip(alphabetical(folded), folded, strict=True))
     assert [title for _, title in ordered] == [fold(title) for title in wanted]
-    assert screens.alphabetical([]) == []
-    assert screens.alphabetical(["two\nlines", "¿a", ""]) == ["two lines", "a", ""]
+    assert alphabetical([]) == []
+    assert alphabetical(["two\nlines", "¿a", ""]) == ["two lines", "a", ""]
