@@ -18,8 +18,8 @@ from tests.world.origin import Origin
 BOX, SCREEN, ORIGIN = "10.77.0.1", "10.77.0.2", "10.78.0.1"
 SECONDS = 120
 """Of every film."""
-PLAYERS = ("ffprobe", "mpv", "VLC", "GStreamer", "Kodi")
-"""Who has films of their own that are not held."""
+PLAYERS = ("anybody", "ffprobe", "mpv", "VLC", "GStreamer", "Kodi")
+"""Who has films of their own that are not held. The first in every list is anybody's."""
 SHARES = (0.5, 0.9)
 """Where every player seeks to."""
 RATE = 1_500_000
@@ -41,7 +41,7 @@ class Home:
     def film(self, layout: Layout, held: bool, player: str) -> str:
         """Return the address that Browse gave. What is not held is a film of its own for each player."""
         title = title_of(layout, "" if held else player)
-        assert self.state(title) == ("pinned" if held else "not held")
+        assert self.state(title) == ("pinned" if held else "not held"), title
         return self.resources[title]
 
     def deeds(self, screen: Host) -> set[str]:

@@ -48,6 +48,8 @@ def mpv(screen: Host, url: str) -> Seen:
         talk = player.line("socket")
 
         def place() -> float | None:
+            if _asked_mpv(talk, "get_property", "seeking"):
+                return None
             at = _asked_mpv(talk, "get_property", "time-pos")
             return at if isinstance(at, float) else None
 

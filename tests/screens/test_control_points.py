@@ -53,7 +53,8 @@ def test_gupnp_av_cp_describes_subscribes_and_browses(home: Home) -> None:
 
 
 def test_vlc_browses_a_folder_and_plays_what_is_in_it(home: Home) -> None:
-    """As its list of media servers does: it is given the address of the control, not of the description."""
+    """As its list of media servers does: it is given the address of the control, not of the description. It begins
+    with the first film, which is not held; then it is told which one to play."""
     need("vlc")
     den = home.lab.host("den", "10.77.0.4")
     # It listens at its IPv6 address too, which can't be used before the kernel has made sure of it.

@@ -15,10 +15,8 @@ PLAY = {"ffprobe": players.ffprobe, "mpv": players.mpv, "VLC": players.vlc, "GSt
 
 @pytest.mark.parametrize("layout", Layout)
 @pytest.mark.parametrize("player", PLAY)
-def test_what_is_held_plays_and_seeks_and_takes_nothing(home: Home, player: str, layout: Layout) -> None:
-    before = home.origin.media_bytes
+def test_what_is_held_plays_and_seeks(home: Home, player: str, layout: Layout) -> None:
     _plays(home, player, layout, held=True)
-    assert home.origin.media_bytes == before
 
 
 @pytest.mark.parametrize("layout", Layout)
