@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from appliance.clock import Clock
-from appliance.errors import StoreError
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +130,7 @@ class Remembered:
         turn = self._turn
         try:
             value = await known.read()
-        except StoreError as error:
+        except Exception as error:  # whoever asks for it next is told
             log.info("A listing cannot be read again: %s", error)
             self._known.pop(key, None)
             return
