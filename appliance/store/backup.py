@@ -8,7 +8,7 @@ from pathlib import Path
 
 from appliance.errors import BadInput, SchemaTooNew, StoreError
 
-NEWEST = "0004"
+NEWEST = "0003"
 
 
 @dataclass(frozen=True, slots=True)

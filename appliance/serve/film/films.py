@@ -210,7 +210,7 @@ class Films:
 
     async def _indexed(self, order: _Order, open_file: OpenFile) -> Film:
         strips = await self._strips(order)
-        openings = [await _opening(strip, open_file) for strip in strips]
+        openings = await _all_openings(strips, open_file)
         layout, rewriting = await self._pool.run(lambda: indexed_layout(strips, openings, order.size))
         return order.film(Form.INDEXED, layout, rewriting)
 
@@ -255,6 +255,17 @@ def _read_classic(strips: Sequence[Strip], size: int, paths: dict[PlayableFile, 
             return classic_layout(strips, size, *disk_reader(descriptors))
         except OSError as error:
             raise NotPlayable("file_unreadable", "The file cannot be read.", "Look at the disk.", 503) from error
+
+
+async def _all_openings(strips: Sequence[Strip], open_file: OpenFile) -> list[Opening]:
+    """Read the beginnings of pictures and sound side by side: each waits for others' answers most of its time."""
+    reading = [asyncio.ensure_future(_opening(strip, open_file)) for strip in strips]
+    try:
+        return await asyncio.gather(*reading)
+    finally:
+        for task in reading:
+            task.cancel()
+        await asyncio.wait(reading)
 
 
 async def _opening(strip: Strip, open_file: OpenFile) -> Opening:
