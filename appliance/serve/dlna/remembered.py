@@ -130,8 +130,8 @@ class Remembered:
         turn = self._turn
         try:
             value = await known.read()
-        except Exception as error:  # whoever asks for it next is told
-            log.info("A listing cannot be read again: %s", error)
+        except Exception:  # whoever asks for it next is told
+            log.exception("A listing cannot be read again")
             self._known.pop(key, None)
             return
         if self._known.get(key) is known:
