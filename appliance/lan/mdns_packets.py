@@ -1,15 +1,13 @@
 """Packets of multicast DNS: this module writes ours and reads those from the network.
 
-RFC 6762, and RFC 1035 for the packet itself. Packets from the network are read by python-zeroconf, which bounds names,
-pointers and counts; ours are written here, since it cannot write a probe.
+RFC 6762, and RFC 1035 for the packet itself, which ``mdns_reading`` takes apart.
 """
 
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from zeroconf._dns import DNSAddress, DNSHinfo, DNSPointer, DNSRecord, DNSService, DNSText
-from zeroconf._protocol.incoming import DNSIncoming
+from appliance.lan.mdns_reading import Malformed, Packet, target
 
 A, PTR, HINFO, TXT, AAAA, SRV, NSEC, ANY = 1, 12, 13, 16, 28, 33, 47, 255
 PORT = 5353
@@ -22,6 +20,8 @@ _IN, _TOP = 1, 0x8000
 """The class; its top bit asks for a unicast answer in a question, and flushes caches in an answer (5.4, 10.2)."""
 _RESPONSE = 0x8400
 _POINTER_REACH = 0x3FFF
+_LENGTHS = {A: 4, AAAA: 16}
+"""Bytes of an address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,44 +140,33 @@ def _put_name(out: bytearray, name: str, places: dict[str, int]) -> None:
 
 def read(data: bytes) -> Heard | None:
     """Return what a packet says, without records of kinds we have no use for; None for what is none."""
-    message = DNSIncoming(data)
-    if not message.valid:
+    try:
+        packet = Packet(data)
+        questions = tuple(Question(*asked) for asked in packet.questions())
+        records = tuple(_records(packet))
+    except Malformed:
         return None
-    records = tuple(_records(message.answers()))
-    asked = tuple(Question(_dotted(q.name), q.type, bool(q.unique)) for q in message.questions)
-    query = message.is_query()
-    return Heard(message.id, not query, query and message.num_authorities > 0, message.truncated, asked, records)
+    probing = not packet.response and packet.counts[2] > 0
+    return Heard(packet.ident, packet.response, probing, packet.truncated, questions, records)
 
 
-def _records(found: Iterable[DNSRecord]) -> Iterator[Record]:
-    for record in found:
-        try:
-            data = _data(record)
-        except ValueError:
-            continue  # a name that could not be said
+def _records(packet: Packet) -> Iterator[Record]:
+    for name, kind, ttl, unique, begin, end in packet.records():
+        data = _data(packet, kind, begin, end)
         if data is not None:
-            yield Record(_dotted(record.name), record.type, data, int(record.ttl), bool(record.unique))
+            yield Record(name, kind, data, ttl, unique)
 
 
-def _dotted(name: str) -> str:
-    return name if name.endswith(".") else f"{name}."
-
-
-def _data(record: DNSRecord) -> bytes | None:
-    match record:
-        case DNSAddress():
-            return record.address
-        case DNSPointer():
-            return packed_name(record.alias)
-        case DNSService():
-            return struct.pack("!3H", record.priority, record.weight, record.port) + packed_name(record.server)
-        case DNSText():
-            return record.text
-        case DNSHinfo():
-            said = (str(record.cpu).encode()[:255], str(record.os).encode()[:255])
-            return b"".join(bytes([len(text)]) + text for text in said)
-        case _:
-            return None
+def _data(packet: Packet, kind: int, begin: int, end: int) -> bytes | None:
+    data = packet.data[begin:end]
+    if kind == PTR:
+        return target(packet, begin, end, packed_name)
+    if kind == SRV:
+        server = target(packet, begin + 6, end, packed_name) if len(data) > 6 else None
+        return None if server is None else data[:6] + server
+    if kind in _LENGTHS:
+        return data if len(data) == _LENGTHS[kind] else None
+    return data if kind in (TXT, HINFO) else None
 
 
 def absent(name: str, records: Iterable[Record]) -> Record:
