@@ -29,6 +29,7 @@ def run(args: argparse.Namespace) -> int:
     from appliance.host import process
 
     process.settle()
+    process.spare()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     for noisy in ("alembic.runtime.plugins", "apscheduler", "httpx", "httpcore"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

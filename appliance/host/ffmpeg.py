@@ -11,8 +11,6 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from dataclasses import dataclass
 from pathlib import Path
 
-import imageio_ffmpeg
-
 NICE = 19
 OUTPUT = 256 * 1024
 """Bytes kept of what a run writes to each of its outputs; the rest is read and dropped."""
@@ -38,6 +36,8 @@ def find_ffmpeg() -> Path | None:
     if found := shutil.which("ffmpeg"):
         return Path(found)
     try:
+        import imageio_ffmpeg  # only where the machine has none
+
         return Path(imageio_ffmpeg.get_ffmpeg_exe())
     except (RuntimeError, OSError):
         return None

@@ -3,6 +3,7 @@
 import ctypes
 import gc
 import sys
+from types import ModuleType
 
 _M_ARENA_MAX = -8
 _ARENAS = 2
@@ -20,6 +21,17 @@ def settle() -> None:
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
     except (OSError, AttributeError):
         return
+
+
+def spare() -> None:
+    """Leave out what libraries would load though nobody here uses it: some 3 MB. Call it before they are loaded.
+
+    A name that is None cannot be imported. uvicorn is prepared for that: it would watch the program's own files with
+    ``watchfiles``. Litestar needs PyYAML only to write its description of the API as YAML, which we do not offer, but
+    wants something of its name: it gets an empty module.
+    """
+    sys.modules.setdefault("watchfiles", None)  # type: ignore[arg-type]
+    sys.modules.setdefault("yaml", ModuleType("yaml", "Left out: see seedkeep's appliance.host.process."))
 
 
 def freeze() -> None:

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 
-import segno
-
 from appliance.domain.screen import Act, Deed, Sighting, family
 from appliance.domain.units import VideoId
 from appliance.lan.doctor import Code, Finding, Severity
@@ -327,6 +325,8 @@ class Code2D:
 @lru_cache(16)
 def qr(text: str) -> Code2D:
     """Return ``text`` as a QR code (ISO 18004), error correction M, with the quiet zone of four modules."""
+    import segno  # only this page needs it
+
     made = segno.make_qr(text, error="m", boost_error=False)
     rows = [bytes(row) for row in made.matrix_iter(border=4)]
     path = "".join(f"M{x} {y}h1v1h-1z" for y, row in enumerate(rows) for x, dark in enumerate(row) if dark)
