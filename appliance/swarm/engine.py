@@ -150,6 +150,10 @@ class Engine:
         """Return the share of each begun piece that has come."""
         return await self.in_thread(partial(_progress_of, held))
 
+    async def availability(self, held: Held) -> list[int]:
+        """Return how many connected peers have each piece; nothing where libtorrent lacks none."""
+        return await self.in_thread(held.handle.piece_availability)
+
     async def refresh(self) -> None:
         """Bring every torrent's numbers up to this moment."""
         updated = self.answers.expect("updated")

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 
 import libtorrent as lt
@@ -17,6 +18,20 @@ from appliance.swarm.saving import Saving
 from appliance.swarm.viewing import Viewing
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Standstill:
+    """Why a torrent does not get on: pieces that are all there and not judged, or nobody left but who was banned."""
+
+    unjudged: frozenset[int] = frozenset()
+    alone: bool = False
+
+    def __bool__(self) -> bool:
+        return self.alone or bool(self.unjudged)
+
+    def __and__(self, other: "Standstill") -> "Standstill":
+        return Standstill(self.unjudged & other.unjudged, self.alone and other.alone)
 
 
 class Mending:
@@ -73,7 +88,7 @@ class Mending:
             pieces = await self._engine.pieces(held)
             if self.stopping or held.closing or not await self._engine.in_thread(partial(is_there, held.extents)):
                 return
-            if any(pieces[k] for k in bad) or (doubted and await self._stuck(held, pieces)):
+            if any(pieces[k] for k in bad) or (doubted and await self._unjudged(held)):
                 await self._forget(held, bad)
             else:
                 await self._take_back(held, bad | {k for k in claimed if not pieces[k]})
@@ -82,10 +97,38 @@ class Mending:
             if held.fault:
                 self._tell_viewers(held)  # what they gave to libtorrent meanwhile may never come back
 
-    async def _stuck(self, held: Held, pieces: bytearray) -> bool:
-        """Tell whether libtorrent believes to have all of a piece and yet not the piece: it never asks for it again."""
+    async def look(self, held: Held) -> Standstill:
+        """Say what keeps a torrent from getting on."""
+        async with held.mending:
+            if self.stopping or held.closing or held.fault:
+                return Standstill()
+            unjudged = await self._unjudged(held)
+            if unjudged:
+                await self._engine.flush(held)  # what is still hashed or written comes first
+                unjudged &= await self._unjudged(held)
+            return Standstill(unjudged, held.started and await self._alone(held))
+
+    async def free(self, held: Held, still: Standstill) -> None:
+        """Hand a torrent over again that stands still; with nobody left, whom it banned gets another chance."""
+        async with held.mending:
+            if self.stopping or held.closing or held.fault:
+                return
+            log.warning("%s stood still after wrong pieces and is taken up again", held.info_hash)
+            await self._forget(held, set(), pardon=still.alone)
+
+    async def _unjudged(self, held: Held) -> frozenset[int]:
+        """Return the pieces of which libtorrent believes to have all and yet not the piece: it asks for them no more,
+        be it that writing failed, or that the verdict on the hash was lost."""
         begun = await self._engine.progress(held)
-        return any(share >= 1 and not pieces[k] for k, share in begun.items())
+        pieces = await self._engine.pieces(held)
+        return frozenset(k for k, share in begun.items() if share >= 1 and not pieces[k])
+
+    async def _alone(self, held: Held) -> bool:
+        """Tell whether no peer has anything that is missing, and somebody was banned."""
+        available = await self._engine.availability(held)
+        if any(count and not here for count, here in zip(available, held.inventory.have, strict=False)):
+            return False
+        return bool(lt.read_resume_data(await self._saving.buffer(held)).banned_peers)
 
     async def _take_back(self, held: Held, lost: set[int]) -> None:
         """Claim no more what libtorrent asks for again by itself."""
@@ -106,12 +149,17 @@ class Mending:
         found = good_pieces(held.extents, info.hash_for_piece, pieces, lambda: self.stopping or held.closing)
         return await self._engine.in_thread(lambda: set(found))
 
-    async def _forget(self, held: Held, bad: set[int]) -> None:
-        """Take the torrent out and hand it over again without its bad pieces: libtorrent asks for exactly those."""
+    async def _forget(self, held: Held, bad: set[int], *, pardon: bool = False) -> None:
+        """Take the torrent out and hand it over again without its bad pieces: libtorrent asks for exactly those.
+
+        ``pardon`` lets those come again that were banned, and calls them.
+        """
         await self._engine.rest(held)  # what is still written fails now, not after we gave up the handle
         params = lt.read_resume_data(await self._saving.buffer(held))
         params.ti = held.handle.torrent_file()
-        params.peers = list({*params.peers, *held.peers.called})  # it saves none whose last connection failed
+        params.peers = list({*params.peers, *held.peers.callable})  # it leaves out many: see there
+        if pardon:
+            params.peers, params.banned_peers = list({*params.peers, *params.banned_peers}), []
         await self._counting.settle(held)
         async with held.writing:  # which asks the handle too
             await self._engine.take_out(held)

@@ -26,15 +26,17 @@ _OURSELVES = 47
 
 
 class Acquaintances:
-    """Peers of one torrent that we called, and those that left because neither side lacks anything.
+    """Peers of one torrent that we called or could call, and those that left because neither side lacks anything.
 
-    libtorrent forgets such a peer at once, so this is kept beside it, from its alerts. ``seconds`` are monotonic.
+    libtorrent forgets the latter at once, and counts a peer's good pieces in four bits with a sign (2.1.1), so that the
+    eighth makes it one not to be named. So this is kept beside it, from its alerts. ``seconds`` are monotonic.
     """
 
-    __slots__ = ("_called", "_ours", "_whole")
+    __slots__ = ("_called", "_named", "_ours", "_whole")
 
     def __init__(self) -> None:
         self._called: dict[tuple[str, int], float] = {}
+        self._named: dict[tuple[str, int], float] = {}
         self._ours: dict[tuple[str, int], float] = {}
         self._whole: dict[str, float] = {}
 
@@ -42,6 +44,11 @@ class Acquaintances:
         """Note a connection; whose call it was stands only in the alert's ``message``."""
         if " outgoing " in message:
             _remember(self._called, address, seconds)
+
+    def named(self, addresses: Iterable[tuple[str, int]], seconds: float) -> None:
+        """Note where peers can be called, as libtorrent names them for the next time."""
+        for address in addresses:
+            _remember(self._named, address, seconds)
 
     def left(self, address: tuple[str, int], error: int, seconds: float) -> None:
         """Note the end of a connection."""
@@ -51,9 +58,9 @@ class Acquaintances:
             _remember(self._whole, address[0], seconds)
 
     @property
-    def called(self) -> tuple[tuple[str, int], ...]:
-        """Whom we called, but ourselves."""
-        return tuple(address for address in self._called if address not in self._ours)
+    def callable(self) -> tuple[tuple[str, int], ...]:
+        """Whom we called or could call, but ourselves."""
+        return tuple(a for a in {**self._called, **self._named} if a not in self._ours)
 
     def whole(self, seconds: float) -> int:
         """Return at how many addresses everything was, lately."""

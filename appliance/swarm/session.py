@@ -18,6 +18,7 @@ from appliance.swarm.adding import Prepared, check_spec, prepare
 from appliance.swarm.counting import Counting
 from appliance.swarm.engine import Engine
 from appliance.swarm.extents import sync_files
+from appliance.swarm.freeing import Freeing
 from appliance.swarm.held import Held, Inventory
 from appliance.swarm.mending import Mending
 from appliance.swarm.options import SwarmOptions, is_even, lt_limit, only_gives
@@ -61,6 +62,7 @@ class LibtorrentSwarm:
         self._saving = Saving(self._resume, engine.answers, engine.in_thread, engine.flush)
         self._counting = Counting(engine, self._traffic)
         self._mending = Mending(engine, self._saving, self._counting, self._viewings, self._gained)
+        self._freeing = Freeing(self._mending, self._clock, self._spawn)
         try:
             await engine.open(self._options, await engine.in_thread(self._resume.open))
         except OSError as trouble:
@@ -77,6 +79,7 @@ class LibtorrentSwarm:
             self._emit,
             lambda held: self._spawn(self._settle(held)),
             lambda held: self._spawn(self._settle(held)),
+            self._freeing.wrong,
             lambda: self._spawn(self._read_everything_again()),
         )
         engine.listen(self._watching.handlers())

@@ -35,11 +35,12 @@ class Watching:
         emit: Callable[[SwarmEvent], None],
         became_whole: Callable[[Held], None],
         faulted: Callable[[Held], None],
+        wrong: Callable[[Held], None],
         dropped: Callable[[], None],
     ) -> None:
         self._held, self._viewings, self._answers, self._traffic = held, viewings, answers, traffic
         self._moved, self._emit, self._became_whole = moved, emit, became_whole
-        self._faulted, self._dropped = faulted, dropped
+        self._faulted, self._wrong, self._dropped = faulted, wrong, dropped
 
     def handlers(self) -> dict[type, Callable[[Any], None]]:
         return {
@@ -47,10 +48,11 @@ class Watching:
             lt.fastresume_rejected_alert: lambda a: self._answers.give(a.message(), "checked", info_hash_of(a)),
             lt.torrent_removed_alert: lambda a: self._answers.give(None, "removed", InfoHash(str(a.info_hashes.v1))),
             lt.cache_flushed_alert: lambda a: self._answers.give(None, "flushed", info_hash_of(a)),
-            lt.save_resume_data_alert: lambda a: self._answers.give(saved_buffer(a), "saved", info_hash_of(a)),
+            lt.save_resume_data_alert: self._saved,
             lt.save_resume_data_failed_alert: lambda a: self._answers.fail(a.message(), "saved", info_hash_of(a)),
             lt.read_piece_alert: self._piece_read,
             lt.piece_finished_alert: self._piece_finished,
+            lt.hash_failed_alert: self._piece_failed,
             lt.state_update_alert: self._state_update,
             lt.peer_connect_alert: self._connected,
             lt.peer_disconnected_alert: self._disconnected,
@@ -61,6 +63,11 @@ class Watching:
             lt.alerts_dropped_alert: lambda _: self._dropped(),
         }
 
+    def _saved(self, alert: Any) -> None:
+        if held := self._held.get(info_hash_of(alert)):
+            held.peers.named(alert.params.peers, time.monotonic())
+        self._answers.give(saved_buffer(alert), "saved", info_hash_of(alert))
+
     def _piece_read(self, alert: Any) -> None:
         data = b"" if alert.error.value() else bytes(alert.buffer)
         self._answers.give(data, "piece", info_hash_of(alert), alert.piece)
@@ -68,6 +75,10 @@ class Watching:
     def _piece_finished(self, alert: Any) -> None:
         if held := self._held.get(info_hash_of(alert)):
             self.gained(held, alert.piece_index)
+
+    def _piece_failed(self, alert: Any) -> None:
+        if held := self._held.get(info_hash_of(alert)):
+            self._wrong(held)
 
     def gained(self, held: Held, piece: int) -> None:
         """Note a verified piece and tell whom it concerns."""
