@@ -1,7 +1,5 @@
 """Being found, in network namespaces: names that differ, a goodbye, and only the household's interfaces."""
 
-from subprocess import DEVNULL, PIPE
-
 import pytest
 
 from appliance.lan.mdns_records import host_label
@@ -46,8 +44,7 @@ class TestOnAir:
     def test_only_the_households_interface_hears_of_it(self, lab: Lab) -> None:
         box, neighbour = lab.host("a", "10.77.0.1"), lab.host("b", "10.77.0.2")
         container = lab.host("c", "10.78.0.3")
-        there = container.run("cat", stdin=PIPE, stdout=DEVNULL)
-        cable = f"ip link add docker0 type veth peer name inside netns {there.pid}"
+        cable = f"ip link add docker0 type veth peer name inside netns {container.holder}"
         for command in (cable, "ip addr add 172.17.0.1/16 dev docker0", "ip link set docker0 up"):
             box.check(*command.split())
         for command in ("ip addr add 172.17.0.2/16 dev inside", "ip link set inside up"):

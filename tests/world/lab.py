@@ -136,6 +136,11 @@ class Host:
     def mend(self) -> None:
         self._core.check(f"ip link set {self._port} up")
 
+    @property
+    def holder(self) -> int:
+        """The process whose network is this host's, for ``ip link … netns``."""
+        return self._space.pid
+
     def sent(self) -> int:
         """Return the bytes that left this host by its interface, frames and all."""
         return int(json.loads(self._space.check("ip -s -j link show eth0"))[0]["stats64"]["tx"]["bytes"])
