@@ -14,7 +14,7 @@ from appliance.errors import BadAnswer, Forbidden, NotFound, OriginError, Seedke
 from appliance.follow.cadence import LATEST, detail_retry
 from appliance.follow.sources import peertube, peertube_side
 from appliance.outbound.fetch import Answer, Fetcher
-from appliance.store import videos
+from appliance.store import details, videos
 from appliance.store.engine import Store
 
 FRESH = timedelta(minutes=1)
@@ -51,7 +51,7 @@ class Details:
 
         Failures end on the video. Raises Throttled where the origin has to be left alone, StoreError.
         """
-        wanted = await self._store.read(videos.details_wanted, origin, self._clock.now(), most)
+        wanted = await self._store.read(details.wanted, origin, self._clock.now(), most)
         for video in wanted:
             try:
                 await self.ask(video)
@@ -80,7 +80,7 @@ class Details:
             detail = await self._asked(record, priority)
         except Throttled as error:
             again = self._clock.now() + timedelta(seconds=error.after)
-            await self._store.write(videos.note_detail_trouble, video, trouble_of(error), again)
+            await self._store.write(details.note_trouble, video, trouble_of(error), again)
             raise
         except OriginError as error:
             await self._record_failure(video, error)
@@ -119,7 +119,7 @@ class Details:
         )
         now = self._clock.now()
         if answer.not_modified:
-            await self._store.write(videos.detail_unchanged, summary.id, now)
+            await self._store.write(details.unchanged, summary.id, now)
             return _recorded(record)
         if answer.status in _ABSENCES:
             raise await self._absent(record, answer)
@@ -151,7 +151,7 @@ class Details:
         else:
             error = Forbidden(f"{summary.origin} no longer shows this video to everyone.", hint="Its owner hid it.")
         upstream = Upstream.GONE if gone else Upstream.HIDDEN
-        await self._store.write(videos.note_upstream, summary.id, upstream, trouble_of(error), self._clock.now())
+        await self._store.write(details.note_upstream, summary.id, upstream, trouble_of(error), self._clock.now())
         return error
 
     async def _record_failure(self, video: VideoId, error: OriginError) -> None:
@@ -165,7 +165,7 @@ class Details:
         failures = self._failures[video] = self._failures.get(video, 0) + 1
         now = self._clock.now()
         next_try = detail_retry(now, failures, self._chance()) if retry else now + LATEST
-        await self._store.write(videos.note_detail_trouble, video, trouble, next_try)
+        await self._store.write(details.note_trouble, video, trouble, next_try)
 
 
 def _is_young(record: VideoRecord, since: datetime) -> bool:

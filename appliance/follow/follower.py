@@ -26,7 +26,7 @@ from appliance.follow.resolver import Resolver
 from appliance.follow.trends import Trends
 from appliance.outbound.fetch import Fetcher
 from appliance.outbound.manners import PATIENCE
-from appliance.store import channels, lists, origins, videos
+from appliance.store import channels, details, lists, origins, videos
 from appliance.store.engine import Store
 
 ORIGINS_AT_ONCE = 8
@@ -157,7 +157,7 @@ class Follower:
         now = self._clock.now()
         await self._mark_stale(now)
         due, next_channel = await self._store.read(channels.due, now)
-        with_details, next_detail = await self._store.read(videos.detail_origins, now)
+        with_details, next_detail = await self._store.read(details.origins, now)
         hurried = {c.info.address.origin for c in due if c.id in self._hurried}
         again = now + _LONGEST_SLEEP
         for origin in dict.fromkeys([*(c.info.address.origin for c in due), *with_details]):
@@ -193,7 +193,7 @@ class Follower:
     async def _mark_stale(self, now: datetime) -> None:
         if self._stale_at is None or now - self._stale_at >= _STALE_EVERY:
             self._stale_at = now
-            await self._store.write(videos.refresh_stale_details, stale_before(now))
+            await self._store.write(details.refresh_stale, stale_before(now))
 
     async def _worker(self, origin: Origin) -> None:
         try:

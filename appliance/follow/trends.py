@@ -13,7 +13,7 @@ from appliance.domain.units import Origin
 from appliance.errors import SeedkeepError
 from appliance.follow.sources import peertube
 from appliance.outbound.fetch import Fetcher
-from appliance.store import channels, rules, videos
+from appliance.store import channels, rules, trends
 from appliance.store.engine import Store
 
 EVERY = timedelta(days=1)
@@ -32,7 +32,7 @@ class Trends:
         now = self._clock.now()
         if now - self._tried.get(origin, now - EVERY) < EVERY or not await self._wanted():
             return
-        known = await self._store.read(videos.trend_at, origin)
+        known = await self._store.read(trends.asked_at, origin)
         if known is not None and now - known < EVERY:
             self._tried[origin] = known
             return
@@ -53,4 +53,4 @@ class Trends:
         answer = await self._fetcher.get(peertube.trending_url(home))
         page = await asyncio.to_thread(peertube.listing_page, answer.body, home)
         order = tuple(dict.fromkeys(video.id for video in page.videos if video.origin == origin))
-        await self._store.write(videos.put_trend, origin, order, self._clock.now())
+        await self._store.write(trends.put, origin, order, self._clock.now())

@@ -1,22 +1,25 @@
-"""Videos: listed, detailed, looked up. Functions for ``store.read`` and ``store.write``: this module has the noun."""
+"""Videos: taken from listings and details, looked up, wished for. This module has the noun.
+
+Functions for ``store.read`` and ``store.write``, as everywhere in this room.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement
 from sqlalchemy.dialects.sqlite import insert
-from sqlmodel import Session, col, delete, func, or_, select, update
+from sqlmodel import Session, col, delete, select
 
 from appliance.domain.catalogue import VideoRecord
 from appliance.domain.channel import Trouble
-from appliance.domain.pin import PinState, Wish
-from appliance.domain.plan import Verdict
+from appliance.domain.pin import Wish
 from appliance.domain.units import ByteCount, ChannelId, InfoHash, Origin, RenditionName, VideoId
 from appliance.domain.video import Rendition, RenditionKind, TorrentCarrier, Upstream, VideoDetail, VideoSummary
 from appliance.store.columns import pack, unpack
+from appliance.store.details import make_due
 from appliance.store.engine import touched
-from appliance.store.tables import DecisionRow, ListedRow, ObservationRow, PinRow, RenditionRow, VideoRow
+from appliance.store.tables import ListedRow, ObservationRow, RenditionRow, VideoRow
 
 OBSERVE_AT_MOST_EVERY = timedelta(minutes=20)
 TOUCHED_RESTS = timedelta(hours=6)
@@ -54,34 +57,47 @@ def _next_detail(row: VideoRow, mark: str) -> datetime | None:
     return row.detail_at + TOUCHED_RESTS if before == after else None
 
 
+def _told(s: VideoSummary) -> dict[str, Any]:
+    """Return the columns that every look at a video writes anew; its counters and state have ways of their own."""
+    return {
+        "url": s.url,
+        "title": s.title,
+        "title_folded": fold(s.title),
+        "description": s.description,
+        "duration": s.duration,
+        "published_at": s.published_at,
+        "updated_at": s.updated_at,
+        "originally_published_at": s.originally_published_at,
+        "likes": s.likes,
+        "is_live": s.is_live,
+        "nsfw": s.nsfw,
+        "language": s.language,
+        "category": s.category,
+        "thumbnail_url": s.thumbnail_url,
+        "channel_name": s.channel_name,
+        "channel_title": s.channel_title,
+        "tags": pack(s.tags),
+    }
+
+
 def _fill(row: VideoRow, s: VideoSummary) -> None:
-    row.url, row.title, row.title_folded, row.description = s.url, s.title, fold(s.title), s.description
-    row.duration, row.published_at, row.updated_at = s.duration, s.published_at, s.updated_at
-    row.originally_published_at = s.originally_published_at
-    row.likes, row.is_live, row.nsfw = s.likes, s.is_live, s.nsfw
-    row.language, row.category, row.thumbnail_url = s.language, s.category, s.thumbnail_url
-    row.channel_name, row.channel_title, row.tags = s.channel_name, s.channel_title, pack(s.tags)
+    for column, value in _told(s).items():
+        setattr(row, column, value)
 
 
 def _new_row(s: VideoSummary, now: datetime) -> VideoRow:
-    row = VideoRow(
+    return VideoRow(
         id=s.id,
         origin=s.origin,
         base_url=s.base_url,
         uuid=s.uuid,
-        url=s.url,
-        title=s.title,
-        title_folded=fold(s.title),
-        duration=s.duration,
-        published_at=s.published_at,
         views=s.views,
         first_seen=now,
         upstream=(Upstream.LIVE if s.is_live else Upstream.PUBLISHED).value,
         upstream_since=now,
         detail_due=not s.is_live,
+        **_told(s),
     )
-    _fill(row, s)
-    return row
 
 
 def _observe(session: Session, row: VideoRow, s: VideoSummary, now: datetime, mirrors: int | None = None) -> None:
@@ -110,20 +126,8 @@ def put_page(
             row = rows[s.id] = _new_row(s, now)
             session.add(row)
             session.flush()
-        mark = _fingerprint(s)
-        if row.fingerprint != mark:
-            if row.fingerprint:
-                changed.append(s.id)
-            row.detail_due, row.detail_next = not s.is_live, _next_detail(row, mark)
-            row.fingerprint = mark
-            _fill(row, s)
-            touched(session, "video", s.id)
-        if row.upstream in (Upstream.GONE.value, Upstream.HIDDEN.value):
-            row.upstream, row.upstream_since, row.detail_due = Upstream.PUBLISHED.value, now, True
-            touched(session, "video", s.id)
-        _observe(session, row, s, now)
-        row.views = s.views
-        session.add(row)
+        if _take(session, row, s, now):
+            changed.append(s.id)
         line = listed.get(s.id)
         if line is None:
             new.append(s.id)
@@ -133,6 +137,25 @@ def put_page(
     if new:
         touched(session, "listing", channel)
     return PageOutcome(tuple(new), tuple(changed), len(summaries) - len(new))
+
+
+def _take(session: Session, row: VideoRow, s: VideoSummary, now: datetime) -> bool:
+    """Take one element of a listing; answer whether it was known and is another now."""
+    mark = _fingerprint(s)
+    other = row.fingerprint != mark
+    changed = other and row.fingerprint != ""
+    if other:
+        row.detail_due, row.detail_next = not s.is_live, _next_detail(row, mark)
+        row.fingerprint = mark
+        _fill(row, s)
+        touched(session, "video", s.id)
+    if row.upstream in (Upstream.GONE.value, Upstream.HIDDEN.value):
+        row.upstream, row.upstream_since, row.detail_due = Upstream.PUBLISHED.value, now, True
+        touched(session, "video", s.id)
+    _observe(session, row, s, now)
+    row.views = s.views
+    session.add(row)
+    return changed
 
 
 def close_listing(session: Session, channel: ChannelId, reading: int, now: datetime) -> tuple[VideoId, ...]:
@@ -147,7 +170,7 @@ def close_listing(session: Session, channel: ChannelId, reading: int, now: datet
         session.add(line)
     ids = tuple(VideoId(line.video) for line in absent)
     if ids:
-        session.exec(update(VideoRow).where(col(VideoRow.id).in_(ids)).values(detail_due=True, detail_next=None))
+        make_due(session, ids)
         touched(session, "listing", channel)
     return ids
 
@@ -192,110 +215,6 @@ def put_detail(session: Session, detail: VideoDetail, etag: str | None, now: dat
     if changed:
         touched(session, "detail", s.id)
     return changed
-
-
-def detail_unchanged(session: Session, video: VideoId, now: datetime) -> None:
-    """The origin answered 304: what we know of the video still holds."""
-    session.exec(
-        update(VideoRow)
-        .where(col(VideoRow.id) == video)
-        .values(detail_due=False, detail_at=now, detail_failures=0, detail_next=None, trouble=None)
-    )
-    touched(session, "confirmed", video)
-
-
-def note_upstream(session: Session, video: VideoId, upstream: Upstream, trouble: Trouble | None, now: datetime) -> None:
-    """The origin no longer shows a video, or shows it again."""
-    row = session.get(VideoRow, video)
-    if row is None:
-        return
-    if row.upstream != upstream.value:
-        row.upstream, row.upstream_since = upstream.value, now
-    row.detail_due, row.detail_at, row.detail_failures, row.detail_next = False, now, 0, None
-    row.trouble = None if trouble is None else pack(trouble)
-    session.add(row)
-    touched(session, "video", video)
-    touched(session, "detail", video)
-
-
-def note_detail_trouble(session: Session, video: VideoId, trouble: Trouble, next_try: datetime | None) -> None:
-    """A detail could not be had; ``next_try`` None means asking again would not help until the listing changes."""
-    row = session.get(VideoRow, video)
-    if row is None:
-        return
-    row.trouble, row.detail_failures = pack(trouble), row.detail_failures + 1
-    row.detail_due, row.detail_next = next_try is not None, next_try
-    session.add(row)
-    touched(session, "video", video)
-
-
-def make_detail_due(session: Session, videos: tuple[VideoId, ...]) -> None:
-    session.exec(update(VideoRow).where(col(VideoRow.id).in_(videos)).values(detail_due=True, detail_next=None))
-
-
-def refresh_stale_details(session: Session, older_than: datetime) -> int:
-    """Make due the details of what is pinned or wanted that were last asked for before ``older_than``."""
-    ours = select(PinRow.video).where(PinRow.state != PinState.RELEASING.value)
-    wanted = select(DecisionRow.video).where(DecisionRow.verdict == Verdict.PIN.value)
-    done = session.exec(
-        update(VideoRow)
-        .where(
-            (col(VideoRow.id).in_(ours)) | (col(VideoRow.id).in_(wanted)),
-            col(VideoRow.detail_due).is_(False),
-            col(VideoRow.detail_at) < older_than,
-            col(VideoRow.is_live).is_(False),
-        )
-        .values(detail_due=True, detail_next=None)
-    )
-    return int(done.rowcount)
-
-
-def _concerns_us() -> ColumnElement[bool]:
-    """A video that a followed channel lists, that is pinned or wished for: nothing is asked about those we left."""
-    return or_(
-        col(VideoRow.id).in_(select(ListedRow.video)),
-        col(VideoRow.id).in_(select(PinRow.video)),
-        col(VideoRow.wish) == Wish.PIN.value,
-    )
-
-
-def details_wanted(session: Session, origin: Origin, now: datetime, limit: int) -> tuple[VideoId, ...]:
-    """Return videos of ``origin`` whose detail is due, in the order the plan wants them, hand pins first."""
-    query = (
-        select(VideoRow.id)
-        .outerjoin(DecisionRow, col(DecisionRow.video) == col(VideoRow.id))
-        .where(
-            VideoRow.origin == origin,
-            col(VideoRow.detail_due).is_(True),
-            _concerns_us(),
-            (col(VideoRow.detail_next).is_(None)) | (col(VideoRow.detail_next) <= now),
-        )
-        .order_by(
-            (col(VideoRow.wish) == Wish.PIN.value).desc(),
-            (col(DecisionRow.verdict).in_((Verdict.PIN.value, Verdict.KEEP.value))).desc(),
-            col(DecisionRow.position).asc(),
-            col(VideoRow.published_at).desc(),
-        )
-        .limit(limit)
-    )
-    return tuple(VideoId(i) for i in session.exec(query))
-
-
-def detail_origins(session: Session, now: datetime) -> tuple[tuple[Origin, ...], datetime | None]:
-    """Return the origins that have details due now, and when the next one after them falls due."""
-    due = (
-        select(VideoRow.origin)
-        .where(
-            col(VideoRow.detail_due).is_(True),
-            _concerns_us(),
-            (col(VideoRow.detail_next).is_(None)) | (col(VideoRow.detail_next) <= now),
-        )
-        .distinct()
-    )
-    later = select(func.min(VideoRow.detail_next)).where(
-        col(VideoRow.detail_due).is_(True), col(VideoRow.detail_next) > now, _concerns_us()
-    )
-    return tuple(Origin(o) for o in session.exec(due)), session.exec(later).one()
 
 
 def renditions(session: Session, video: VideoId) -> tuple[Rendition, ...]:
@@ -399,11 +318,6 @@ def one(session: Session, video: VideoId) -> VideoRecord | None:
     )
 
 
-def by_uuid(session: Session, origin: Origin, uuid: str) -> VideoId | None:
-    found = session.exec(select(VideoRow.id).where(VideoRow.origin == origin, VideoRow.uuid == uuid)).first()
-    return None if found is None else VideoId(found)
-
-
 def wish(session: Session, video: VideoId, what: Wish | None) -> bool:
     """Write down what a person wants of a video; None withdraws it. Answer False where the video is unknown."""
     row = session.get(VideoRow, video)
@@ -416,30 +330,3 @@ def wish(session: Session, video: VideoId, what: Wish | None) -> bool:
     touched(session, "video", video)
     touched(session, "wish", video)
     return True
-
-
-# The origin's trending order
-
-
-def put_trend(session: Session, origin: Origin, order: tuple[VideoId, ...], now: datetime) -> None:
-    """Write down an origin's trending order; its videos that are not in it have no place."""
-    before = {
-        VideoId(ident): rank
-        for ident, rank in session.exec(
-            select(VideoRow.id, VideoRow.trend_rank).where(
-                VideoRow.origin == origin, col(VideoRow.trend_rank).is_not(None)
-            )
-        )
-    }
-    session.exec(update(VideoRow).where(col(VideoRow.origin) == origin).values(trend_rank=None, trend_at=now))
-    for rank, video in enumerate(order, 1):
-        session.exec(
-            update(VideoRow).where(col(VideoRow.id) == video, col(VideoRow.origin) == origin).values(trend_rank=rank)
-        )
-    if before != dict(zip(order, range(1, len(order) + 1), strict=True)):
-        touched(session, "trend", origin)
-
-
-def trend_at(session: Session, origin: Origin) -> datetime | None:
-    """Return when an origin was last asked for its trending order."""
-    return session.exec(select(func.max(VideoRow.trend_at)).where(VideoRow.origin == origin)).one()

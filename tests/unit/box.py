@@ -26,7 +26,7 @@ from appliance.pin.gather import Gatherer
 from appliance.pin.keeper import Keeper, KeeperOptions
 from appliance.pin.opener import Parts
 from appliance.pin.reading import HouseShelf
-from appliance.store import decisions, pins, videos
+from appliance.store import decisions, details, pins, videos
 from appliance.store.engine import Store
 from appliance.store.leases import Leases
 from appliance.swarm import torrent
@@ -119,7 +119,7 @@ class Box:
     async def is_gone(self, video: VideoId) -> None:
         """Have the catalogue know that the origin no longer shows a video."""
         trouble = Trouble("gone", "It is gone.")
-        await self.store.write(videos.note_upstream, video, Upstream.GONE, trouble, self.clock.now())
+        await self.store.write(details.note_upstream, video, Upstream.GONE, trouble, self.clock.now())
 
     async def want(self, *wanted: VideoId, names: Iterable[str] | None = None) -> None:
         """Put a plan in force that pins these videos, in this order, and leaves other decisions as they are."""

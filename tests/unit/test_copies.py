@@ -11,7 +11,7 @@ from appliance.domain.channel import ChannelState, Trouble
 from appliance.domain.plan import Copies, CopySource
 from appliance.domain.units import ByteCount, VideoId
 from appliance.domain.video import Upstream, VideoDetail
-from appliance.store import census, channels, copies, origins, videos
+from appliance.store import census, channels, copies, details, origins, trends, videos
 from appliance.store.copies import DOWN_AFTER, ORIGIN_TRUST, PROOF_TRUST, SEEN_TRUST, Counted
 from appliance.store.engine import Store
 from tests.unit.test_store import HOST, NOW, followed, rendition, summary
@@ -121,7 +121,7 @@ async def test_what_is_gone_from_its_origin_has_no_copy_there(store: Store) -> N
     await answers(store)
     await store.write(copies.note_answer, video, CopySource.ORIGIN, HOST, NOW, right=True)
     assert (await now(store, video)).verified == 1
-    await store.write(videos.note_upstream, video, Upstream.GONE, None, NOW)
+    await store.write(details.note_upstream, video, Upstream.GONE, None, NOW)
     found = await now(store, video)
     assert (found.live, found.verified) == (0, 0)
 
@@ -168,9 +168,9 @@ async def test_what_counts_no_more_is_swept(store: Store) -> None:
 async def test_a_trending_order_replaces_the_one_before(store: Store) -> None:
     await followed(store, 3)
     first, second = (summary(0).id, summary(2).id), (summary(1).id,)
-    await store.write(videos.put_trend, HOST, first, NOW)
-    assert await store.read(videos.trend_at, HOST) == NOW
-    await store.write(videos.put_trend, HOST, second, NOW + HOUR)
+    await store.write(trends.put, HOST, first, NOW)
+    assert await store.read(trends.asked_at, HOST) == NOW
+    await store.write(trends.put, HOST, second, NOW + HOUR)
     seen = await store.read(census.candidates, NOW, frozenset(), False, NOW)
     assert {c.id: c.trend_rank for c in seen} == {summary(0).id: None, summary(1).id: 1, summary(2).id: None}
-    assert await store.read(videos.trend_at, HOST) == NOW + HOUR
+    assert await store.read(trends.asked_at, HOST) == NOW + HOUR

@@ -24,7 +24,7 @@ from appliance.follow.follower import Follower
 from appliance.follow.portraits import Portraits
 from appliance.follow.resolver import Resolver
 from appliance.outbound.fetch import Fetcher, OutboundOptions
-from appliance.store import channels, lists, origins, videos
+from appliance.store import channels, details, lists, origins, videos
 from appliance.store.engine import Store
 from tests.world.scripted import QuickClock, Server
 
@@ -492,7 +492,7 @@ async def test_a_parked_domain_makes_nothing_gone(house: House, tube: Tube) -> N
     tube.overrides["/"] = parked
     channel = await house.look_again(ident)
     assert channel.state is ChannelState.FAILING
-    await house.store.write(videos.make_detail_due, (tube.id(3),))
+    await house.store.write(details.make_due, (tube.id(3),))
     house.follower.wake()
 
     async def troubled() -> bool:

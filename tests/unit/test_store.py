@@ -21,6 +21,7 @@ from appliance.errors import SchemaTooNew, StoreError
 from appliance.store import (
     channels,
     decisions,
+    details,
     ledger,
     lists,
     observations,
@@ -88,10 +89,10 @@ async def test_a_page_is_new_once_and_known_after(store: Store) -> None:
 
 async def test_no_detail_is_asked_for_of_a_channel_that_was_left(store: Store) -> None:
     channel = await followed(store, 2)
-    assert await store.read(videos.details_wanted, HOST, NOW, 10) != ()
+    assert await store.read(details.wanted, HOST, NOW, 10) != ()
     await store.promise(channels.leave, channel)
-    assert await store.read(videos.details_wanted, HOST, NOW, 10) == ()
-    assert (await store.read(videos.detail_origins, NOW)) == ((), None)
+    assert await store.read(details.wanted, HOST, NOW, 10) == ()
+    assert (await store.read(details.origins, NOW)) == ((), None)
 
 
 async def test_a_changed_title_makes_the_detail_due_and_a_changed_counter_does_not(store: Store) -> None:
@@ -101,7 +102,7 @@ async def test_a_changed_title_makes_the_detail_due_and_a_changed_counter_does_n
     page = (summary(0, title="Another"), summary(1, views=999))
     outcome = await store.write(videos.put_page, channel, page, NOW, 2)
     assert outcome.changed == (summary(0).id,)
-    assert await store.read(videos.details_wanted, HOST, NOW, 10) == (summary(0).id,)
+    assert await store.read(details.wanted, HOST, NOW, 10) == (summary(0).id,)
 
 
 async def test_a_detail_rests_while_only_the_time_of_change_moves_and_not_when_it_never_came(store: Store) -> None:
@@ -110,9 +111,9 @@ async def test_a_detail_rests_while_only_the_time_of_change_moves_and_not_when_i
     await store.write(videos.put_detail, detail, "e", NOW)
     page = tuple(summary(n, updated_at=NOW) for n in range(2))
     await store.write(videos.put_page, channel, page, NOW, 2)
-    assert await store.read(videos.details_wanted, HOST, NOW, 10) == (summary(1).id,)
+    assert await store.read(details.wanted, HOST, NOW, 10) == (summary(1).id,)
     later = NOW + videos.TOUCHED_RESTS
-    assert set(await store.read(videos.details_wanted, HOST, later, 10)) == {summary(0).id, summary(1).id}
+    assert set(await store.read(details.wanted, HOST, later, 10)) == {summary(0).id, summary(1).id}
 
 
 async def test_what_a_whole_listing_no_longer_names_is_absent_and_its_detail_due(store: Store) -> None:
@@ -121,7 +122,7 @@ async def test_what_a_whole_listing_no_longer_names_is_absent_and_its_detail_due
         await store.write(videos.put_detail, VideoDetail(summary(n), Upstream.PUBLISHED, (rendition(),)), "e", NOW)
     await store.write(videos.put_page, channel, (summary(0), summary(2)), NOW, 2)
     assert await store.write(videos.close_listing, channel, 2, NOW) == (summary(1).id,)
-    assert await store.read(videos.details_wanted, HOST, NOW, 10) == (summary(1).id,)
+    assert await store.read(details.wanted, HOST, NOW, 10) == (summary(1).id,)
     kept = await store.read(channels.one, channel)
     assert kept is not None
     assert kept.listed == 2
@@ -134,7 +135,7 @@ async def test_details_are_wanted_in_the_order_of_the_plan_with_hand_pins_first(
     lines = tuple(Decision(v, Verdict.PIN, (Reason(ReasonCode.CHOSEN, {"rank": 1}),)) for v in order)
     await store.write(decisions.put_plan, Plan(lines, (), ByteCount(0), ByteCount(0), ByteCount(0)), NOW)
     await store.promise(videos.wish, ids[3], Wish.PIN)
-    assert await store.read(videos.details_wanted, HOST, NOW, 10) == (ids[3], *order)
+    assert await store.read(details.wanted, HOST, NOW, 10) == (ids[3], *order)
 
 
 async def test_a_detail_comes_back_as_it_was_put(store: Store) -> None:
