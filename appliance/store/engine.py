@@ -113,7 +113,11 @@ class Store:
     async def __aenter__(self) -> Self:
         """Migrate if needed, after a copy of the database. Raises SchemaTooNew, StoreError."""
         self._loop = asyncio.get_running_loop()
-        await self._loop.run_in_executor(self._writer, _prepare, self.path)
+        try:
+            await self._loop.run_in_executor(self._writer, _prepare, self.path)
+        except BaseException:
+            self._writer.shutdown(wait=False)
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
