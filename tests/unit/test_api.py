@@ -451,3 +451,15 @@ async def test_the_library_is_a_playlist_with_addresses_that_work_from_here(
     secret = await a_token(house, "play")
     away = (await api.get(f"{base}t/{secret}/library.m3u")).text
     assert f"http://192.168.7.7:{port}/t/{secret}/media/{summary(1).id}/master.m3u8" in away
+
+
+async def test_the_library_names_films_where_a_player_asks_for_them(house: House, api: httpx.AsyncClient) -> None:
+    await fill(house, 6)
+    base = str(api.base_url.join("/"))
+    asked = await api.get(f"{base}library.m3u?form=film")
+    names = [line.rpartition("/")[2] for line in asked.text.splitlines() if line.startswith("http")]
+    assert names
+    assert set(names) == {"720p.mp4"}
+    assert (await api.get(f"{base}library.m3u?form=hls")).text == (await api.get(f"{base}library.m3u")).text
+    for bad in ("", "FILM", "mp4", "film%0d%0aX", "a" * 3000):
+        is_problem(await api.get(f"{base}library.m3u?form={bad}"), 400, "bad_input", "form")
