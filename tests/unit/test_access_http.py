@@ -378,6 +378,25 @@ async def test_head_says_what_get_would(owner: httpx.AsyncClient) -> None:
         assert head.headers["content-type"] == get.headers["content-type"]
 
 
+async def test_a_connection_lives_on_after_a_head(base: str) -> None:
+    """A screen asks so for what goes with a film, and asks on."""
+    host, port = base.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    try:
+        for method, has_body in (("HEAD", False), ("HEAD", False), ("GET", True)):
+            writer.write(f"{method} /health HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
+            async with asyncio.timeout(10):
+                head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+                length = int(head.partition("content-length: ")[2].partition("\r\n")[0])
+                body = await reader.readexactly(length) if has_body else b""
+            assert head.startswith("http/1.1 200")
+            assert length > 0
+            assert bool(body) is has_body
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
 async def test_static_files_come_from_their_table_only(owner: httpx.AsyncClient) -> None:
     found = await owner.get("/static/favicon.svg")
     assert (found.status_code, found.headers["content-type"]) == (200, "image/svg+xml")

@@ -121,7 +121,8 @@ class Door:
         scope["path"], scope["root_path"] = asked.path, ""
         scope["raw_path"] = quote(asked.path).encode("ascii")
         if asked.method == "HEAD" and asked.area is not Area.PLAY:
-            scope["method"], send = "GET", _bodiless(send)
+            # In a copy: the server's own scope is how it knows that a length without a body is right.
+            scope, send = {**scope, "method": "GET"}, _bodiless(send)
         await self._inside(scope, receive, send)
 
     def _now(self) -> float:
