@@ -5,17 +5,20 @@ import itertools
 import os
 import struct
 import tracemalloc
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
+import httpx
 import pytest
 
 from appliance.domain.shelf import ByteMap, NotPlayable, PlayableFile, Segment
 from appliance.domain.units import ByteCount
-from appliance.serve.film import films, indexed
+from appliance.serve.film import films, indexed, refusals
 from appliance.serve.film.at_hand import MOST, AtHand
-from appliance.serve.film.boxes import full, made
+from appliance.serve.film.boxes import NoRoom, full, made
 from appliance.serve.film.classic import disk_reader
 from appliance.serve.film.films import Film, Form
 from appliance.serve.film.indexed import Renumbering
@@ -23,7 +26,11 @@ from appliance.serve.film.layout import Footage, Layout
 from appliance.serve.film.reels import strip_of
 from appliance.serve.film.size import film_offer
 from appliance.serve.source import MediaPool
+from tests.media.filming import cinema, shelf
 from tests.media.test_film_boxes import NOT_SYNC, SYNC, U32, Hand, both, classic, moof, traf, trun
+from tests.world.media import Layout as Cut
+from tests.world.media import Recipe
+from tests.world.media import made as made_film
 
 _EMPTY = struct.pack(">I4s", 8, b"moof")
 _MOST = 0xFFFF_FFFF_FFFF_FFFF
@@ -217,3 +224,47 @@ async def test_very_many_files_end_to_end_are_joined_once_and_off_the_loop(monke
         pool.close()
     assert first is again
     assert (here, first.layout.size) == ([False], 18_800)
+
+
+@pytest.mark.parametrize("arriving", [False, True], ids=["held", "arriving"])
+async def test_a_file_of_which_no_film_can_be_made_is_read_once_until_it_is_another_or_time_has_passed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arriving: bool
+) -> None:
+    tried = []
+
+    def counted(build: Callable[..., Any]) -> Callable[..., Any]:
+        def counting(*arguments: Any) -> Any:
+            tried.append(build)
+            return build(*arguments)
+
+        return counting
+
+    monkeypatch.setattr(films, "classic_layout", counted(films.classic_layout))
+    monkeypatch.setattr(films, "_all_openings", counted(films._all_openings))
+    place = shelf(made_film(Recipe(Cut.MUXED, (360,), 9, segment=2)), arriving=arriving)
+    (rendition,) = place.playing.renditions
+    (file,) = rendition.files
+    (tmp_path / file.name).write_bytes(b"\0" * file.size)
+    place.folder = tmp_path
+    async with cinema(place, "360p.mp4") as shown, httpx.AsyncClient() as client:
+        answers = [await client.get(shown.url) for _ in range(3)]
+        assert [a.status_code for a in answers] == [415] * 3
+        assert len({a.text for a in answers}) == 1
+        assert len(tried) == 1
+        monkeypatch.setattr(refusals, "SECONDS", 0.0)
+        other = replace(rendition, files=(replace(file, identity="another"),))
+        place.playing = replace(place.playing, renditions=(other,))
+        for _ in range(2):
+            assert (await client.get(shown.url)).status_code == 415
+        assert len(tried) == 3
+
+
+async def test_what_may_pass_is_not_held_against_a_film_and_refusals_do_not_pile_up() -> None:
+    noted = refusals.Refusals()
+    noted.note("disk", NotPlayable("file_unreadable", "The disk.", status=503))
+    noted.check("disk")
+    for k in range(refusals.MOST + 1):
+        noted.note(k, NoRoom("bad_media", "No.", "", 415))
+    noted.check(0)
+    with pytest.raises(NoRoom):
+        noted.check(1)

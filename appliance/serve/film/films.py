@@ -21,6 +21,7 @@ from appliance.serve.film.indexed import Opening, Renumbering, indexed_layout, m
 from appliance.serve.film.layout import Footage, Layout
 from appliance.serve.film.movie import MOST_INIT
 from appliance.serve.film.reels import Strip, strip_of
+from appliance.serve.film.refusals import Refusals
 from appliance.serve.film.size import film_offer, sound_of
 from appliance.serve.source import MediaPool, Source
 
@@ -122,6 +123,7 @@ class Films:
         self._building: dict[_Key, asyncio.Task[Film]] = {}
         self._choices: OrderedDict[tuple[str, tuple[PlayableFile, ...]], tuple[Form, float]] = OrderedDict()
         self._turn = asyncio.Semaphore(_AT_ONCE)
+        self._refused = Refusals()
 
     async def film(self, playable: Playable, rendition: PlayableRendition, viewer: str, open_file: OpenFile) -> Film:
         """Return the film of a rendition of fragments, or of transport stream segments. Raises NotPlayable, Left.
@@ -130,9 +132,8 @@ class Films:
         """
         order = _order(playable, rendition)
         if film_kind(rendition) == "ts":
-            key = order.key(Form.JOINED)
-            film = self._kept.get(key) or order.film(Form.JOINED, await self._pool.run(lambda: _joined(order)))
-            self._keep(key, film)
+            film = self._kept.get(order.key(Form.JOINED)) or await self._build(order, Form.JOINED, open_file)
+            self._keep(order.key(Form.JOINED), film)
             return film
         form = self._chosen(viewer, order.files) or await self._form(order)
         try:
@@ -186,9 +187,14 @@ class Films:
         return None
 
     async def _build(self, order: _Order, form: Form, open_file: OpenFile) -> Film:
-        if form is Form.INDEXED:
-            return await self._indexed(order, open_file)
         key = order.key(form)
+        self._refused.check(key)
+        if form is not Form.CLASSIC:
+            try:
+                return await (self._indexed(order, open_file) if form is Form.INDEXED else self._joined(order))
+            except NotPlayable as error:
+                self._refused.note(key, error)
+                raise
         task = self._building.get(key)
         if task is None:
             task = asyncio.create_task(self._classic(order), name=f"film {order.video}")
@@ -198,8 +204,12 @@ class Films:
 
     def _built(self, key: _Key, task: asyncio.Task[Film]) -> None:
         self._building.pop(key, None)
-        if not task.cancelled() and task.exception() is None:
+        if task.cancelled():
+            return
+        if (error := task.exception()) is None:
             self._keep(key, task.result())  # also when all who asked have left
+        else:
+            self._refused.note(key, error)
 
     async def _classic(self, order: _Order) -> Film:
         async with self._turn:
@@ -213,6 +223,9 @@ class Films:
         openings = await _all_openings(strips, open_file)
         layout, rewriting = await self._pool.run(lambda: indexed_layout(strips, openings, order.size))
         return order.film(Form.INDEXED, layout, rewriting)
+
+    async def _joined(self, order: _Order) -> Film:
+        return order.film(Form.JOINED, await self._pool.run(lambda: _joined(order)))
 
     async def _strips(self, order: _Order) -> list[Strip]:
         """In a thread: an origin may have cut hours into seconds."""
