@@ -29,6 +29,7 @@ from appliance.serve.delivery import Delivery
 from appliance.serve.exchange import Exchange, Left, Receive, Scope, Send
 from appliance.serve.film.films import Films, film_kind
 from appliance.serve.film.headers import film_headers
+from appliance.serve.film.size import plain_type
 from appliance.serve.film.source import FilmSource
 from appliance.serve.heads import Heads, shifted
 from appliance.serve.iframes import IFrames
@@ -281,7 +282,9 @@ class _Request:
         if rendition.kind is RenditionKind.WEB and len(rendition.files) == 1:
             if kind != "mp4":
                 raise _nothing()
-            return await self._media(rendition, rendition.files[0], self._film_headers())
+            file = rendition.files[0]
+            content_type = plain_type(file.name, has_video=rendition.has_video)
+            return await self._media(rendition, file, self._film_headers(), content_type)
         if kind != film_kind(rendition):
             raise NotPlayable("no_film", "This rendition is not offered in this form.", hint="Play master.m3u8.")
         late = NotPlayable("opening", "The film is still being opened.", hint="Try again in a moment.", status=504)
@@ -356,8 +359,10 @@ class _Request:
             data = await self.house.pool.run(partial(turn, data))
         await self._text(data, content_type, _LASTING)
 
-    async def _media(self, rendition: PlayableRendition, file: PlayableFile, extra: Headers) -> None:
-        content_type = _TYPES.get(PurePosixPath(file.name).suffix.lower(), "application/octet-stream")
+    async def _media(
+        self, rendition: PlayableRendition, file: PlayableFile, extra: Headers, content_type: str = ""
+    ) -> None:
+        content_type = content_type or _TYPES.get(PurePosixPath(file.name).suffix.lower(), "application/octet-stream")
         if content_type == "video/mp4" and not rendition.has_video:
             content_type = "audio/mp4"
         tag = entity_tag(file.identity, file.size)

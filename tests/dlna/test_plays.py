@@ -12,12 +12,16 @@ import pytest
 from appliance.domain.units import ByteCount, RenditionName
 from appliance.domain.video import Rendition, RenditionKind, Upstream, VideoDetail
 from appliance.library.marker import Library
+from appliance.serve.dlna.actions import SOURCE
 from appliance.serve.dlna.app import create_dlna_app
+from appliance.serve.dlna.films import films
 from appliance.serve.media import create_media_app
 from appliance.store import channels, videos
+from appliance.store.screens import ScreenVideo
 from tests.dlna.box import DIDL, IDENT, NOW, Box, Post
 from tests.media.made_shelf import shelf_of
-from tests.media.shelf import VIDEO, Notes
+from tests.media.shelf import VIDEO, Notes, empty_shelf, serving
+from tests.media.shelf import rendition as playable
 from tests.unit.house import HOST, a_house, address, set_up, summary
 from tests.world.media import Layout, Made, MadeFile, make
 from web.app import create_app
@@ -94,3 +98,38 @@ async def test_the_film_that_is_listed_is_the_film_that_is_served(tmp_path: Path
         said = (await probe.communicate())[0].decode().split()
         assert {"video", "audio"} <= set(said)
         assert abs(float(said[-1]) - made.recipe.seconds) < 1
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("a-720.mp4", "video/mp4"),
+        ("a-720.WEBM", "video/webm"),
+        ("a-720.mkv", "video/x-matroska"),
+        ("a-720.mov", "video/quicktime"),
+        ("a-720", "video/mp4"),
+    ],
+)
+async def test_a_plain_file_is_listed_as_what_it_is_served_as(tmp_path: Path, name: str, kind: str) -> None:
+    shelf, data = empty_shelf(tmp_path), b"x" * 500
+    made = playable("720p-web", 720, data)
+    held = replace(made, kind=RenditionKind.WEB, bytemap=None, files=(replace(made.files[0], name=name),))
+    shelf.add(held, data)
+    listed = Rendition(
+        name=held.name,
+        kind=RenditionKind.WEB,
+        height=720,
+        width=1280,
+        fps=25,
+        has_video=True,
+        has_audio=True,
+        size=held.size,
+        file_url=f"https://{HOST}/static/{name}?token=a.b",
+    )
+    video = ScreenVideo(VIDEO, summary(0).origin, "", 60, NOW, "", None, False, True, (listed,), (listed.name,))
+    (film,) = films(video, 1080, 60, 3)
+    assert (film.offer.content_type, film.offer.size) == (kind, 500)
+    assert f"http-get:*:{kind}:" in SOURCE
+    async with serving(shelf, Notes()) as (host, port), httpx.AsyncClient() as client:
+        answer = await client.head(f"http://{host}:{port}/media/{VIDEO}/{film.offer.address}")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, kind)

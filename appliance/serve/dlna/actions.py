@@ -20,7 +20,10 @@ MOST_AT_ONCE = 1000
 """Objects of one answer; whoever wants more asks again, from where it ends."""
 NO_SUCH_CONNECTION = 706
 
-_TYPES = ("video/mp4", "video/mpeg", "audio/mp4", "image/jpeg")
+_TYPES = (
+    *("video/mp4", "video/mpeg", "video/webm", "video/x-matroska", "video/quicktime", "video/ogg"),
+    *("audio/mp4", "audio/webm", "audio/ogg", "image/jpeg"),
+)
 SOURCE = ",".join(f"http-get:*:{kind}:{'*' if kind.startswith('image') else CONTENT_FEATURES}" for kind in _TYPES)
 _FEATURE_LIST = (
     '<?xml version="1.0" encoding="utf-8"?><Features xmlns="urn:schemas-upnp-org:av:avs" '

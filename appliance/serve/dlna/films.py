@@ -59,7 +59,8 @@ def _catalogue_order(r: Rendition) -> tuple[bool, int, int, str]:
 
 
 def _film(rendition: Rendition, every: tuple[Rendition, ...], duration: int) -> Film:
-    offer = film_offer(rendition, every, duration, in_parts=rendition.file_url.endswith("/"))
+    address = rendition.file_url
+    offer = film_offer(rendition, every, duration, in_parts=address.endswith("/"), file_name=address)
     # ``height`` is the shorter side: of an upright picture the catalogue does not know the longer one.
     known = rendition.has_video and rendition.width > rendition.height
     return Film(offer, rendition.width, rendition.height) if known else Film(offer, 0, 0)

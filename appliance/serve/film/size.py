@@ -6,8 +6,9 @@ index does not need is padding.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Protocol, TypeVar
 
 from appliance.domain.units import ByteCount, RenditionName
@@ -25,6 +26,13 @@ _CHUNKS_A_SECOND = 48
 """Bytes of index for where each track's fragments lie, and for pictures to begin with: fragments of a second."""
 _ENDING = 2
 """Seconds more than said: lengths are rounded, and sound ends later than pictures."""
+_CONTAINERS: Mapping[str, str] = {
+    ".webm": "webm",
+    ".mkv": "x-matroska",
+    ".mov": "quicktime",
+    ".ogv": "ogg",
+    ".ogg": "ogg",
+}
 
 
 class Piece(Protocol):
@@ -69,9 +77,16 @@ def film_offer(
         return Offer(f"{rendition.name}.ts", "video/mpeg", rendition.size)
     sound = sound_of(rendition, all_of_video)
     content_type = "video/mp4" if rendition.has_video else "audio/mp4"
-    if rendition.kind is RenditionKind.WEB and file_name.lower().endswith(".webm"):
-        content_type = "video/webm"
+    if rendition.kind is RenditionKind.WEB:
+        content_type = plain_type(file_name, has_video=rendition.has_video)
     return Offer(f"{rendition.name}.mp4", content_type, film_size(rendition, sound, duration))
+
+
+def plain_type(file_name: str, *, has_video: bool) -> str:
+    """Return the type of a plain file that is a film as it lies, by its name or address. One of no known ending is
+    taken for what nearly all are, an MP4."""
+    ending = PurePosixPath(file_name.partition("?")[0]).suffix.lower()
+    return f"{'video' if has_video else 'audio'}/{_CONTAINERS.get(ending, 'mp4')}"
 
 
 def film_size(rendition: Piece, sound: Piece | None, duration: int) -> ByteCount:
