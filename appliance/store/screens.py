@@ -7,11 +7,8 @@ What is long is handed over by SQLite as one row of JSON: for each row Python's 
 get it back, and a busy appliance makes it wait each time.
 """
 
-import operator
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from enum import StrEnum
 from functools import cache
 from operator import itemgetter
 from typing import Any
@@ -19,7 +16,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Integer, bindparam, literal_column, type_coerce
 from sqlalchemy.orm import aliased
-from sqlmodel import Session, and_, col, false, func, not_, or_, select, true
+from sqlmodel import Session, and_, col, func, or_, select
 
 from appliance.domain.pin import PinState, Wish
 from appliance.domain.plan import Verdict
@@ -28,6 +25,7 @@ from appliance.domain.units import ChannelId, Origin, RenditionName, RuleId, Vid
 from appliance.domain.video import Rendition, Upstream
 from appliance.store.alphabet import alphabetical
 from appliance.store.columns import pack
+from appliance.store.criteria import Field, Sort, Test, ordered, tested
 from appliance.store.tables import (
     CachedRow,
     ChannelRow,
@@ -71,58 +69,6 @@ class Folder:
     videos: int
 
 
-class Field(StrEnum):
-    """What can be searched for and sorted by. ``date`` is when it was published, ``duration`` in seconds."""
-
-    TITLE = "title"
-    DATE = "date"
-    DURATION = "duration"
-    CREATOR = "creator"
-    GENRE = "genre"
-
-
-class Relation(StrEnum):
-    EQUAL = "="
-    UNLIKE = "!="
-    LESS = "<"
-    MOST = "<="
-    MORE = ">"
-    LEAST = ">="
-    CONTAINS = "contains"
-    LACKS = "doesNotContain"
-    STARTS = "startsWith"
-    KNOWN = "exists"
-
-
-@dataclass(frozen=True, slots=True)
-class Says:
-    """One comparison. ``value``: text, a time for ``date``, seconds for ``duration``, a truth value for ``exists``."""
-
-    field: Field
-    relation: Relation
-    value: str | datetime | int | bool
-
-
-@dataclass(frozen=True, slots=True)
-class Every:
-    parts: tuple["Test", ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Some:
-    parts: tuple["Test", ...]
-
-
-Test = Says | Every | Some | bool
-"""What a search asks of a video."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sort:
-    field: Field
-    descending: bool = False
-
-
 @dataclass(frozen=True, slots=True)
 class Choice:
     """Which videos: all that are shown, or those of one channel, those a rule chose, these, or the ``newest`` so many,
@@ -162,14 +108,6 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _listed = aliased(ListedRow)
 """Apart from the one that a query itself joins."""
 
-_FIELDS: Mapping[Field, Any] = {
-    Field.TITLE: VideoRow.title_folded,
-    Field.DATE: VideoRow.published_at,
-    Field.DURATION: VideoRow.duration,
-    Field.CREATOR: VideoRow.channel_title,
-    Field.GENRE: VideoRow.category,
-}
-
 
 def order(session: Session, wanted: Choice, sorts: tuple[Sort, ...], most: int = -1) -> tuple[VideoId, ...]:
     """Return all videos of a choice in order. Ties are broken by id, so that pages cut from it never overlap.
@@ -182,7 +120,7 @@ def order(session: Session, wanted: Choice, sorts: tuple[Sort, ...], most: int =
         return tuple(video for video in wanted.among if video in found)
     by_name = sorts[0] if sorts and sorts[0].field is Field.TITLE else None
     rest = sorts if by_name is None else sorts[1:]
-    by = [_ordered(sort) for sort in rest] or [col(VideoRow.published_at).desc()]
+    by = [ordered(sort) for sort in rest] or [col(VideoRow.published_at).desc()]
     connection = session.connection()
     if by_name is None:
         inner = ids.order_by(*by, col(VideoRow.id)).limit(most).subquery()
@@ -364,38 +302,5 @@ def _conditions(wanted: Choice) -> tuple[ColumnElement[bool], ...]:
         newest = select(VideoRow.id).where(*_shown()).order_by(col(VideoRow.published_at).desc(), col(VideoRow.id))
         tests.append(col(VideoRow.id).in_(newest.limit(wanted.newest).correlate(None)))
     if wanted.test is not True:
-        tests.append(_tested(wanted.test))
+        tests.append(tested(wanted.test))
     return tuple(tests)
-
-
-def _ordered(sort: Sort) -> Any:
-    column = _FIELDS[sort.field]
-    return column.desc() if sort.descending else column.asc()
-
-
-def _tested(test: Test) -> ColumnElement[bool]:
-    match test:
-        case bool():
-            return true() if test else false()
-        case Every(parts):
-            return and_(true(), *map(_tested, parts))
-        case Some(parts):
-            return or_(false(), *map(_tested, parts))
-        case Says(field, relation, value):
-            folded = field is Field.TITLE and isinstance(value, str)
-            tested: ColumnElement[bool] = _COMPARED[relation](_FIELDS[field], fold(str(value)) if folded else value)
-            return tested
-
-
-_COMPARED: Mapping[Relation, Callable[[Any, Any], Any]] = {
-    Relation.EQUAL: operator.eq,
-    Relation.UNLIKE: operator.ne,
-    Relation.LESS: operator.lt,
-    Relation.MOST: operator.le,
-    Relation.MORE: operator.gt,
-    Relation.LEAST: operator.ge,
-    Relation.CONTAINS: lambda column, text: column.contains(str(text), autoescape=True),
-    Relation.LACKS: lambda column, text: not_(func.coalesce(column, "").contains(str(text), autoescape=True)),
-    Relation.STARTS: lambda column, text: column.startswith(str(text), autoescape=True),
-    Relation.KNOWN: lambda column, there: column.is_not(None) if there else column.is_(None),
-}

@@ -16,8 +16,9 @@ from appliance.serve.dlna import remembered
 from appliance.serve.dlna.listings import Listings
 from appliance.store import decisions, videos
 from appliance.store.alphabet import alphabetical
+from appliance.store.criteria import Field, Sort
 from appliance.store.engine import Store
-from appliance.store.screens import Choice, Field, Sort
+from appliance.store.screens import Choice
 from appliance.store.videos import fold
 from tests.dlna.box import NOW, a_box
 

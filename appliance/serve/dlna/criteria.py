@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from appliance.serve.dlna.soap import BAD_SEARCH, BAD_SORT, Fault
-from appliance.store.screens import Every, Field, Relation, Says, Some, Sort, Test
+from appliance.store.criteria import Every, Field, Relation, Says, Some, Sort, Test
 
 SEARCH_CAPABILITIES = "dc:title,dc:creator,dc:date,upnp:class,upnp:genre,res@duration,@refID"
 SORT_CAPABILITIES = "dc:title,dc:date,dc:creator,upnp:genre,res@duration"

@@ -12,8 +12,9 @@ from appliance.clock import Clock
 from appliance.domain.units import VideoId
 from appliance.serve.dlna.remembered import Remembered
 from appliance.store import screens
+from appliance.store.criteria import Sort
 from appliance.store.engine import Store, Touched
-from appliance.store.screens import Choice, Folder, Sort
+from appliance.store.screens import Choice, Folder
 
 _MATTERS = frozenset({"listing", "detail", "pin_state", "wish", "channel", "rule", "plan", "cached"})
 """Kinds of change that a screen can see. Not ``video``: an origin's counters move with every view."""

@@ -22,9 +22,10 @@ from appliance.serve.dlna.listings import Listings
 from appliance.serve.dlna.sides import Sides
 from appliance.serve.dlna.soap import NO_SUCH_CONTAINER, NO_SUCH_OBJECT, Fault
 from appliance.store import screens
+from appliance.store.criteria import Field, Sort, Test
 from appliance.store.engine import Store
 from appliance.store.leases import Leases
-from appliance.store.screens import Choice, Field, ScreenVideo, Sort, Test
+from appliance.store.screens import Choice, ScreenVideo
 
 ROOT, NEW, CHANNELS, RULES, WATCHED, ALL = "0", "new", "channels", "rules", "watched", "all"
 _NAME = "Seedkeep"
