@@ -150,6 +150,19 @@ async def test_a_small_picture_is_made_once_and_is_small(box: Box) -> None:
         assert (await box.client.get(f"/dlna/art/{other}.jpg")).status_code == 404
 
 
+async def test_a_small_picture_is_had_by_range_as_its_features_say(box: Box) -> None:
+    address = f"/dlna/art/{box.ids[0]}.jpg"
+    whole = await box.client.get(address)
+    assert "DLNA.ORG_OP=01;" in whole.headers["contentfeatures.dlna.org"]
+    part = await box.client.get(address, headers={"range": "bytes=10-19"})
+    assert (part.status_code, part.content) == (206, whole.content[10:20])
+    assert part.headers["content-range"] == f"bytes 10-19/{len(whole.content)}"
+    past = await box.client.get(address, headers={"range": "bytes=999999-"})
+    assert (past.status_code, past.headers["content-range"]) == (416, f"bytes */{len(whole.content)}")
+    known = await box.client.get(address, headers={"if-none-match": whole.headers["etag"]})
+    assert (known.status_code, known.content, "content-length" in known.headers) == (304, b"", False)
+
+
 async def test_a_picture_that_is_none_is_not_there(own: Box) -> None:
     (picture,) = own.library.root.glob("*/*/picture.jpg")
     picture.write_bytes(b"#!EXTM3U\nfile:///etc/passwd\n")

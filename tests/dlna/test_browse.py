@@ -1,6 +1,7 @@
 """Browsing and searching, as a television does it: over HTTP, in the real web with a real store."""
 
 from datetime import timedelta
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -9,8 +10,9 @@ from appliance.domain.pin import Wish
 from appliance.domain.traffic import Entry, TrafficClass
 from appliance.domain.units import ByteCount, RenditionName
 from appliance.domain.video import Upstream, VideoDetail
+from appliance.serve.dlna.tree import Page
 from appliance.store import cached, ledger, videos
-from tests.dlna.box import DIDL, NOW, TITLES, Box, envelope, fault_of
+from tests.dlna.box import DIDL, NOW, TITLES, UPNP, Box, envelope, fault_of
 from tests.unit.house import summary
 
 BY_NAME = ["Äpfel & Birnen", "Bergwandern", "Citizen <Science>", "Dampflok", "Eulen", "Fjorde"]
@@ -78,6 +80,14 @@ async def test_only_what_is_asked_for_is_told_besides_what_must_be(box: Box) -> 
     first = some.find(f"{DIDL}res")
     assert first is not None
     assert set(first.attrib) == {"protocolInfo", "size", "duration", "resolution"}
+
+
+@pytest.mark.parametrize("name", ["@childCount", "container@childCount", "res,container@childCount,dc:date", "*"])
+async def test_how_many_are_in_a_folder_is_told_however_it_is_asked_for(box: Box, name: str) -> None:
+    told = await box.browse("0", asked=name)
+    assert [node.get("childCount") for node in told.nodes] == ["6", "1", "1", "0", "6"]
+    assert (await box.browse("0", asked="dc:title")).nodes[0].get("childCount") is None
+    assert {node.findtext(f"{UPNP}storageUsed") for node in told.nodes} == {"-1"}
 
 
 async def test_a_video_offers_first_what_an_old_television_can_play(box: Box) -> None:
@@ -253,6 +263,23 @@ async def test_the_update_id_moves_with_what_is_shown_and_not_without(own: Box) 
     before = (await own.browse("all")).update
     assert (await own.browse("all")).update == before
     await own.house.store.promise(videos.wish, own.ids[1], Wish.PIN)
+    assert (await own.browse("all")).update > before
+
+
+async def test_what_changes_while_a_page_is_read_is_news_to_who_gets_it(
+    own: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree, real = own.app._tree, own.app._tree.children
+
+    async def meanwhile(*asked: Any) -> Page:
+        page = await real(*asked)
+        own.app.stir()
+        return page
+
+    before = (await own.browse("all")).update
+    monkeypatch.setattr(tree, "children", meanwhile)
+    assert (await own.browse("all")).update == before
+    monkeypatch.undo()
     assert (await own.browse("all")).update > before
 
 

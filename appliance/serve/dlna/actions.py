@@ -98,30 +98,32 @@ class Actions:
     async def _browse(self, given: Mapping[str, str], asker: Asker) -> Mapping[str, str]:
         ident = _meant(given["ObjectID"], asker.quirks)
         sorts = () if asker.quirks.own_order else sorts_of(given["SortCriteria"])
+        update = self._listings.update_id  # before it is read: what changes meanwhile is news to who gets this page
         if given["BrowseFlag"] == "BrowseMetadata":
-            return await self._page(Page((await self._tree.node(ident),), 1), given, asker)
+            return await _page(Page((await self._tree.node(ident),), 1), update, given, asker)
         start, count = _span(given)
-        return await self._page(await self._tree.children(ident, sorts, start, count), given, asker)
+        return await _page(await self._tree.children(ident, sorts, start, count), update, given, asker)
 
     async def _search(self, given: Mapping[str, str], asker: Asker) -> Mapping[str, str]:
         test = search_of(given["SearchCriteria"])
         sorts = () if asker.quirks.own_order else sorts_of(given["SortCriteria"])
         start, count = _span(given)
         ident = _meant(given["ContainerID"], asker.quirks)
-        return await self._page(await self._tree.search(ident, test, sorts, start, count), given, asker)
+        update = self._listings.update_id
+        return await _page(await self._tree.search(ident, test, sorts, start, count), update, given, asker)
 
-    async def _page(self, page: Page, given: Mapping[str, str], asker: Asker) -> Mapping[str, str]:
-        update = str(self._listings.update_id)
-        if len(page.nodes) > 100:
-            text = await asyncio.to_thread(_text, page.nodes, given["Filter"], asker)
-        else:
-            text = _text(page.nodes, given["Filter"], asker)
-        return {
-            "Result": text,
-            "NumberReturned": str(len(page.nodes)),
-            "TotalMatches": str(page.total),
-            "UpdateID": update,
-        }
+
+async def _page(page: Page, update: int, given: Mapping[str, str], asker: Asker) -> Mapping[str, str]:
+    if len(page.nodes) > 100:
+        text = await asyncio.to_thread(_text, page.nodes, given["Filter"], asker)
+    else:
+        text = _text(page.nodes, given["Filter"], asker)
+    return {
+        "Result": text,
+        "NumberReturned": str(len(page.nodes)),
+        "TotalMatches": str(page.total),
+        "UpdateID": str(update),
+    }
 
 
 def _text(nodes: tuple[Node, ...], asked: str, asker: Asker) -> str:

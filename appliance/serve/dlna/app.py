@@ -10,6 +10,7 @@ of ours that the connection came to, never from what the request says of it.
 """
 
 import asyncio
+import hashlib
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -22,6 +23,7 @@ from appliance.errors import StoreError
 from appliance.lan.notify import callback_of
 from appliance.library.layout import is_video_id
 from appliance.library.marker import Library
+from appliance.serve import ranges
 from appliance.serve.dlna.actions import Actions, Asker
 from appliance.serve.dlna.art import Art
 from appliance.serve.dlna.description import ICON_TYPES, ICONS, Card, description
@@ -33,6 +35,7 @@ from appliance.serve.dlna.services import BY_SLUG, CONTENT_DIRECTORY, Service, s
 from appliance.serve.dlna.sides import Sides
 from appliance.serve.dlna.soap import FAILED, Fault, Unreadable, answer, call_of, fault
 from appliance.serve.dlna.tree import Copies, Tree
+from appliance.serve.ranges import entity_tag
 from appliance.store import screens
 from appliance.store.engine import Store
 from appliance.store.leases import Leases
@@ -43,6 +46,7 @@ XML = b'text/xml; charset="utf-8"'
 AT_ONCE, AT_ONCE_OF_HOST = 48, 12
 """Actions done at once, of all and of one host; who comes then is asked to come again."""
 _READ = ("GET", "HEAD")
+_PICTURE_FEATURES = b"DLNA.ORG_PN=JPEG_TN;DLNA.ORG_OP=01;DLNA.ORG_CI=1;DLNA.ORG_FLAGS=00D00000000000000000000000000000"
 _ICONS = {f"icon-{size}.{kind}": ICON_TYPES[kind] for kind, size in ICONS}
 
 
@@ -206,9 +210,12 @@ class DlnaApp:
         if not made:
             await request.reply(404)
             return
-        features = b"DLNA.ORG_PN=JPEG_TN;DLNA.ORG_OP=01;DLNA.ORG_CI=1;DLNA.ORG_FLAGS=00D00000000000000000000000000000"
-        extra = [(b"contentfeatures.dlna.org", features), (b"transfermode.dlna.org", b"Interactive")]
-        await request.reply(200, made, b"image/jpeg", cache=b"max-age=3600", extra=extra)
+        tag = entity_tag(hashlib.sha256(made).hexdigest(), len(made))
+        head = ranges.answer(request.method, request.headers, tag, len(made), "image/jpeg")
+        extra = [header for header in head.headers if header[0] not in (b"content-length", b"content-type")]
+        extra += [(b"contentfeatures.dlna.org", _PICTURE_FEATURES), (b"transfermode.dlna.org", b"Interactive")]
+        part = made[head.offset : head.offset + head.count]
+        await request.reply(head.status, part, b"image/jpeg", cache=b"max-age=3600", extra=extra)
 
 
 def create_dlna_app(

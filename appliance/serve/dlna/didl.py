@@ -17,6 +17,7 @@ from appliance.store.screens import ScreenVideo
 _MOST_TITLE = 250
 _MOST_CAPTIONS = 8
 _HARMLESS = re.compile("[A-Za-z0-9 _.,:;!?$%()/+-]*")
+_OBJECT = re.compile("^(container|item|DIDL-Lite/container|DIDL-Lite/item)@")
 _SOUND = "object.item.audioItem"
 
 _OPEN = (
@@ -69,8 +70,8 @@ class Wanted:
 
 
 def wanted(text: str) -> Wanted:
-    """Read the argument ``Filter``."""
-    names = frozenset(part.strip() for part in text.split(","))
+    """Read the argument ``Filter``. Some write attributes of an object with its element: ``container@childCount``."""
+    names = frozenset(_OBJECT.sub("@", part.strip()) for part in text.split(","))
     return Wanted("*" in names, names | {name.partition("@")[0] for name in names})
 
 
@@ -92,7 +93,8 @@ def _folder(folder: Folder, asked: Wanted) -> str:
     search = ' searchable="1"' if "@searchable" in asked else ""
     return (
         f'<container id="{text_of(folder.id)}" parentID="{text_of(folder.parent)}" restricted="1"{search}{count}>'
-        f"<dc:title>{_title(folder.title)}</dc:title><upnp:class>object.container.storageFolder</upnp:class></container>"
+        f"<dc:title>{_title(folder.title)}</dc:title><upnp:class>object.container.storageFolder</upnp:class>"
+        "<upnp:storageUsed>-1</upnp:storageUsed></container>"  # required of this class (2.7), as is -1 for unknown
     )
 
 

@@ -66,7 +66,9 @@ class Request:
         extra: Headers | None = None,
     ) -> None:
         self.started = True
-        headers: Headers = [(b"content-length", b"%d" % len(body)), (b"server", _SERVER)]
+        headers: Headers = [(b"server", _SERVER)]
+        if status != 304:  # its length would be that of what is not sent (RFC 9110, 8.6)
+            headers.append((b"content-length", b"%d" % len(body)))
         if kind:
             headers += [(b"content-type", kind), (b"cache-control", cache)]
         await self._send({"type": "http.response.start", "status": status, "headers": headers + (extra or [])})
