@@ -8,15 +8,12 @@ call it in a thread. This module writes the folder.
 """
 
 import errno
-import html
 import os
-import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import quote
 
 from appliance.domain.units import Origin, RenditionName, VideoId
 from appliance.domain.video import RenditionKind
@@ -24,15 +21,13 @@ from appliance.errors import BadAnswer, BadInput, NoSpace
 from appliance.library import files
 from appliance.library.atomic import naming_disk_errors
 from appliance.library.bytemap import playlist_text
+from appliance.library.export_lists import INDEX, LIST, OURS, Shown, index, master, playlist
+from appliance.library.export_names import media_names, slug, sound_apart, stem_of
 from appliance.library.layout import TEMPORARY
 from appliance.library.manifest import Manifest, RenditionRecord, encode, sizes
 from appliance.library.marker import Library
 from appliance.library.readable import readable
 from appliance.library.space import Floor
-
-INDEX, LIST = "index.html", "All videos.m3u"
-OURS = b"<!-- written by Seedkeep -->", b"#EXTM3U\n# written by Seedkeep"
-"""How the two lists begin: what begins otherwise is somebody's, and stays."""
 
 _CHUNK = 4 * 1024 * 1024
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -53,18 +48,6 @@ class Tally:
     copied: int = 0
     present: int = 0
     left: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """One video as the lists show it: ``play`` is the file to open, ``others`` those besides it."""
-
-    title: str
-    about: str
-    play: str
-    seconds: int
-    poster: str = ""
-    others: tuple[str, ...] = ()
 
 
 class Folder:
@@ -124,24 +107,19 @@ class Folder:
         """Write the two lists, and make all of it last."""
         found = list(shown)
         with naming_disk_errors("The lists of the export cannot be written"):
-            _replace_ours(folder, INDEX, _index(title, found).encode(), OURS[0])
-            _replace_ours(folder, LIST, _playlist(found).encode(), OURS[1])
+            _replace_ours(folder, INDEX, index(title, found).encode(), OURS[0])
+            _replace_ours(folder, LIST, playlist(found).encode(), OURS[1])
             os.fsync(folder)
 
     def _write(self, source: int, folder: int, manifest: Manifest, whole: tuple[RenditionRecord, ...]) -> Shown:
-        stem = _stem(manifest)
+        stem = stem_of(manifest)
         order = sorted(whole, key=lambda r: (not r.has_video, r.kind is RenditionKind.WEB, -r.height))
-        sound = _sound_apart(order)
-        names: dict[str, str] = {}
-        for rendition in order:
-            for at, file in enumerate(rendition.files):
-                plain = rendition is order[0] and sound is None
-                called = stem if plain else _slug(manifest, rendition.name) if sound else _of(stem, rendition)
-                number = f" {at + 1:05}" if len(rendition.files) > 1 else ""
-                names.setdefault(file.name, f"{called}{number}{_extension(file.name)}")
+        sound = sound_apart(order)
+        names = media_names(manifest, order)
         present = [name for file, name in names.items() if self._place(source, folder, file, name, _size(whole, file))]
         play = names[order[0].files[0].name]
-        master = "" if sound is None else self._master(folder, manifest, (order[0], sound), names, stem)
+        if sound is not None:
+            play = self._together(folder, manifest, (order[0], sound), names, stem) or play
         poster = ""
         if manifest.thumbnail is not None:
             poster = self._beside(source, folder, manifest.thumbnail.file, f"{stem}.jpg")
@@ -150,8 +128,8 @@ class Folder:
         with naming_disk_errors("What is known of a video cannot be written"):
             _write_new(folder, f"{stem}.json", encode(manifest))
         about = f"{manifest.published_at:%Y-%m-%d}" if manifest.published_at else ""
-        rest = tuple(name for name in present if name != (master or play))
-        return Shown(manifest.title or "Untitled", about, master or play, manifest.duration, poster, rest)
+        rest = tuple(name for name in present if name != play)
+        return Shown(manifest.title or "Untitled", about, play, manifest.duration, poster, rest)
 
     def _place(self, source: int, folder: int, file: str, name: str, size: int) -> bool:
         """Put one media file there, by link or by copy; tell whether it is there now."""
@@ -215,7 +193,7 @@ class Folder:
                 hint="Free some space there, or choose another folder: what is there already is not copied again.",
             )
 
-    def _master(
+    def _together(
         self,
         folder: int,
         manifest: Manifest,
@@ -233,18 +211,11 @@ class Folder:
             bytemap = maps.get(RenditionName(part.name))
             if bytemap is None:
                 return ""
-            lists.append(f"{_slug(manifest, word)}.m3u8")
+            lists.append(f"{slug(manifest, word)}.m3u8")
             text = playlist_text(bytemap, sizes(part), lambda name: names.get(name, name))
             with naming_disk_errors("A playlist cannot be written"):
                 _write_new(folder, lists[-1], text.encode())
-        best, sound = parts
-        bandwidth = max(1, (best.size + sound.size) * 8 // max(1, manifest.duration))
-        shape = f",RESOLUTION={best.width}x{best.height}" if best.width else ""
-        text = (
-            "#EXTM3U\n#EXT-X-VERSION:7\n"
-            f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="sound",NAME="sound",DEFAULT=YES,URI="{lists[1]}"\n'
-            f'#EXT-X-STREAM-INF:BANDWIDTH={bandwidth}{shape},AUDIO="sound"\n{lists[0]}\n'
-        )
+        text = master(parts, manifest.duration, (lists[0], lists[1]))
         with naming_disk_errors("A playlist cannot be written"):
             _write_new(folder, f"{stem}.m3u8", text.encode())
         return f"{stem}.m3u8"
@@ -253,35 +224,6 @@ class Folder:
         """Put a small file there; return its name, or nothing where it is not there."""
         found = files.regular(source, file)
         return name if found is not None and self._place(source, folder, file, name, found.st_size) else ""
-
-
-def _stem(manifest: Manifest) -> str:
-    """Return what all files of a video begin with: always the same for one video, never that of another."""
-    day = f"{manifest.published_at:%Y-%m-%d} " if manifest.published_at else ""
-    return f"{day}{readable(manifest.title)} [{manifest.id[:8]}]"
-
-
-def _of(stem: str, rendition: RenditionRecord) -> str:
-    return f"{stem} ({readable(rendition.name, 'rendition')[:40]})"
-
-
-def _slug(manifest: Manifest, part: str) -> str:
-    """Return a name of letters, digits and hyphens: what playlists can name without escapes."""
-    day = f"{manifest.published_at:%Y-%m-%d}-" if manifest.published_at else ""
-    words = re.sub("[^a-z0-9]+", "-", f"{manifest.title[:80].lower()}-{manifest.id[:8]}-{part[:40].lower()}")
-    return f"{day}{words.strip('-')}"
-
-
-def _sound_apart(order: list[RenditionRecord]) -> RenditionRecord | None:
-    """Return the rendition that has the best one's sound, where that has none of its own."""
-    if order[0].has_audio or not order[0].has_video:
-        return None
-    return next((r for r in order if r.has_audio and not r.has_video), None)
-
-
-def _extension(file: str) -> str:
-    extension = file.rpartition(".")[2].lower() if "." in file else ""
-    return f".{extension}" if extension.isalnum() and extension.isascii() and len(extension) <= 5 else ".mp4"
 
 
 def _size(renditions: Iterable[RenditionRecord], name: str) -> int:
@@ -338,36 +280,3 @@ def _replace_ours(folder: int, name: str, data: bytes, mark: bytes) -> None:
                 return
         os.unlink(name, dir_fd=folder)
     _write_new(folder, name, data)
-
-
-def _index(title: str, shown: list[Shown]) -> str:
-    """Return a page that lists and plays all of it in a browser, from the disk."""
-    parts = []
-    for one in shown:
-        poster = f' poster="{quote(one.poster)}"' if one.poster else ""
-        plays = one.play.endswith((".mp4", ".webm"))
-        video = f'<video controls preload="none" src="{quote(one.play)}"{poster}></video>' if plays else ""
-        links = "".join(f' · <a href="{quote(name)}">{html.escape(name)}</a>' for name in one.others)
-        parts.append(
-            f"<article><h2>{html.escape(one.title)}</h2>{video}"
-            f'<p>{html.escape(one.about)} <a href="{quote(one.play)}">{html.escape(one.play)}</a>{links}</p></article>'
-        )
-    head = html.escape(title)
-    return (
-        f'{OURS[0].decode()}\n<!doctype html><html lang="en"><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{head}</title><style>{_STYLE}</style><h1>{head}</h1>\n" + "\n".join(parts) + "\n</html>\n"
-    )
-
-
-_STYLE = (
-    ":root{color-scheme:light dark}body{font:1rem/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;"
-    "padding:0 1rem;overflow-wrap:anywhere}video{width:100%;max-height:70vh;background:#000}article{margin:2rem 0}"
-)
-
-
-def _playlist(shown: list[Shown]) -> str:
-    lines = [OURS[1].decode()]
-    for one in shown:
-        lines += [f"#EXTINF:{max(0, one.seconds)},{readable(one.title)}", one.play]
-    return "\n".join(lines) + "\n"

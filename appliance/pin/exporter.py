@@ -17,7 +17,8 @@ from appliance.domain.channel import Trouble
 from appliance.domain.export import Export, ExportState
 from appliance.domain.units import ByteCount, ChannelId, Origin, VideoId
 from appliance.errors import BadInput, SeedkeepError
-from appliance.library.export import Folder, Shown, Stopped
+from appliance.library.export import Folder, Stopped
+from appliance.library.export_lists import Shown
 from appliance.library.marker import Library
 from appliance.library.readable import readable
 from appliance.library.space import Floor

@@ -21,7 +21,8 @@ from appliance.domain.video import RenditionKind
 from appliance.errors import BadInput, DiskError, NoSpace
 from appliance.host.ffmpeg import find_ffmpeg
 from appliance.library.bytemap import playlist_text
-from appliance.library.export import INDEX, LIST, Folder, Stopped
+from appliance.library.export import Folder, Stopped
+from appliance.library.export_lists import INDEX, LIST
 from appliance.library.files import save, write_side
 from appliance.library.layout import TEMPORARY
 from appliance.library.manifest import CaptionRecord, Manifest, MediaFile, RenditionRecord, SideFile, sizes
