@@ -1,12 +1,15 @@
 """Being found over SSDP: the messages, who is answered how often, and all of it in network namespaces."""
 
+import asyncio
 import json
 import queue
 import shutil
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from ipaddress import IPv4Interface
 from itertools import pairwise
 from pathlib import Path
 from subprocess import PIPE
@@ -16,10 +19,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from appliance.clock import RealClock
+from appliance.lan import ssdp
+from appliance.lan.interfaces import Household, Interface
 from appliance.lan.ssdp_askers import EACH, MOST, TOGETHER, Askers
+from appliance.lan.ssdp_links import Place, facing
 from appliance.lan.ssdp_messages import (
     ALL,
+    GROUP,
     MEDIA_SERVER,
+    PORT,
     ROOT,
     SERVICES,
     Advert,
@@ -342,3 +351,115 @@ class TestForeignPrograms:
             assert f"uuid:{IDENT}::{MEDIA_SERVER}" in text
             assert "http://10.77.0.1:7333/dlna/description.xml" in text
             assert "unavailable" in seen[-1]
+
+
+class StandInLink:
+    """An interface without sockets: what is sent by it is noted as (from, to, text)."""
+
+    def __init__(self, place: Place) -> None:
+        self.place, self.trouble, self.heard, self.answered = place, "", 0, 0
+        self.listener, self._other = socket.socketpair()
+        self.sent: list[tuple[str, tuple[str, int], str]] = []
+
+    def facing(self, source: str) -> str:
+        return facing(source, self.place.addresses)
+
+    def send(self, data: bytes, address: str, to: tuple[str, int] = (GROUP, PORT)) -> bool:
+        self.sent.append((address, to, data.decode()))
+        return True
+
+    def close(self) -> None:
+        self.listener.close()
+        self._other.close()
+
+
+class StandInNetwork:
+    """Two interfaces that never change."""
+
+    household = Household(
+        (
+            Interface("eth0", 2, (IPv4Interface("10.77.0.1/24"),)),
+            Interface("wlan0", 3, (IPv4Interface("192.168.50.1/24"),)),
+        )
+    )
+
+    def listen(self, _: Callable[[Household], None]) -> Callable[[], None]:
+        return lambda: None
+
+
+class TestSpeaking:
+    """What is said when, without a network."""
+
+    @pytest.fixture(autouse=True)
+    def _without_sockets(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(ssdp, "Link", StandInLink)
+
+    def box(self, chance: float = 0.0) -> Any:
+        network: Any = StandInNetwork()
+        return ssdp.Ssdp(ADVERT, network, lambda _: None, RealClock(), lambda: chance)
+
+    async def test_the_set_is_said_at_once_and_then_every_third_of_its_lifetime(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        box, waits, enough = self.box(chance=1.0), list[float](), asyncio.Event()
+
+        async def stirs(seconds: float) -> bool:
+            waits.append(seconds)
+            if len(waits) == 8:
+                enough.set()
+                await asyncio.Event().wait()
+            return False
+
+        monkeypatch.setattr(box, "_stirs", stirs)
+        async with box:
+            await enough.wait()
+            for link in box._links.values():
+                said = [headers(text) for _, to, text in link.sent if to == (GROUP, PORT)]
+                assert {h["NTS"] for h in said} == {"ssdp:alive"}
+                assert len(said) == 7 * len(SET)
+                assert {h["LOCATION"] for h in said} == {ADVERT.location(str(link.place.addresses[0].ip))}
+                assert {h["CACHE-CONTROL"] for h in said} == {f"max-age={ssdp.MAX_AGE}"}
+        assert waits[:3] == [0.0, 0.3, 0.7]
+        assert all(0.25 * ssdp.MAX_AGE < wait <= ssdp.MAX_AGE / 3 for wait in waits[3:])
+        assert "ssdp:byebye" in link.sent[-1][2]
+
+    @pytest.mark.parametrize("delay", [0, 1, 3, 120, 999_999])
+    async def test_everything_is_answered_by_the_askers_own_network_and_in_time(self, delay: int) -> None:
+        async with self.box(chance=1.0) as box:
+            box._settle()
+            first, second = box._links.values()
+            for link, near in ((first, "10.77.0.9"), (second, "192.168.50.9")):
+                link.sent.clear()
+                box._take(link, search(ALL, delay, "TV/1"), near, 50_000)
+                now = asyncio.get_running_loop().time()
+                due = [handle.when() - now for handle in box._waiting.values()]
+                assert all(wait <= min(delay, 5.0) for wait in due)
+                assert len(due) == len(SET)
+                for waiting in list(box._waiting.items()):  # their time has come
+                    (host, port, target), handle = waiting
+                    handle.cancel()
+                    box._answer(link, link.facing(host), (host, port), target)
+                answers = [(to, headers(text)) for _, to, text in link.sent if text.startswith("HTTP/1.1 200")]
+                assert {h["ST"] for _, h in answers} == SET
+                assert {to for to, _ in answers} == {(near, 50_000)}
+                assert {h["LOCATION"] for _, h in answers} == {ADVERT.location(str(link.place.addresses[0].ip))}
+
+    @pytest.mark.parametrize("stranger", ["192.168.50.9", "8.8.8.8", "10.78.0.1", "127.0.0.1", "0.0.0.0", "nonsense"])
+    async def test_who_is_not_of_the_interfaces_network_is_not_even_noted(self, stranger: str) -> None:
+        async with self.box() as box:
+            box._settle()
+            link, _ = box._links.values()
+            box._take(link, search(ALL, 1, "TV/1"), stranger, 50_000)
+            assert (link.heard, dict(box._waiting)) == (0, {})
+
+    async def test_who_asks_a_thousand_times_gets_ten_answers_a_second_and_some_not_at_all(self) -> None:
+        async with self.box() as box:
+            box._settle()
+            link, _ = box._links.values()
+            for n in range(1000):
+                box._take(link, search(ALL, 0, "TV/1"), "10.77.0.9", 50_000 + n)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # what is due at once has had its turn
+            due = sorted(handle.when() for handle in box._waiting.values())
+            assert 10 <= len(due) <= 2 * EACH + 1
+            assert all(after - before > 0.99 / EACH for before, after in pairwise(due))
