@@ -1,7 +1,8 @@
 """Copies for televisions, where the owner wants them: the loop that has them made, one at a time, while nobody watches.
 
-What gets one, what goes and when the work rests is decided in ``wanted_copies``, the files are ``library.copies``', the
-encoding is ``host.encoding``'s; this module carries between them, and says how far each copy is.
+What gets one, what goes and when the work rests is decided in ``wanted_copies``, what it is made of is read by
+``copy_sources``, the files are ``library.copies``', the encoding is ``host.encoding``'s; this module carries between
+them, and says how far each copy is.
 """
 
 import asyncio
@@ -10,25 +11,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from math import inf
-from pathlib import Path
 
 from appliance.clock import Clock
 from appliance.domain.pin import Pin, PinState
 from appliance.domain.shelf import PlayableFile
 from appliance.domain.television import CopyState, HeldCopy, TelevisionCopy
-from appliance.domain.units import ByteCount, Origin, VideoId
+from appliance.domain.units import ByteCount, VideoId
 from appliance.errors import DiskError, SeedkeepError
 from appliance.host.encoding import Kitchen
-from appliance.library import copies, files
+from appliance.library import copies
 from appliance.library.copies import Copy
-from appliance.library.manifest import Manifest, to_playable
 from appliance.library.marker import Library
 from appliance.library.space import Space
 from appliance.serve.copy_making import Commission
+from appliance.serve.copy_sources import CopySources
 from appliance.serve.copy_work import CopyWork
-from appliance.serve.insides import insides_of
-from appliance.serve.wanted_copies import Recipe, Wanted, orders, recipe
-from appliance.store import pins, videos
+from appliance.serve.wanted_copies import Wanted, orders
+from appliance.store import pins
 from appliance.store.engine import Store, Touched
 from appliance.store.leases import Leases
 
@@ -58,14 +57,6 @@ class CopyOptions:
     size: ByteCount | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """A pinned video: where its files are, and what a copy would be made of, if it needs one."""
-
-    folder: Path
-    recipe: Recipe | None
-
-
 class TelevisionCopies:
     """Run ``run`` as one task; everything else is called from the loop. See the module.
 
@@ -87,8 +78,8 @@ class TelevisionCopies:
         self._store, self._library, self._leases, self._space, self._clock = store, library, leases, space, clock
         self._options, self._load = options, load
         self._work = CopyWork(library, kitchen, clock, self._ended)
+        self._sources = CopySources(store, library)
         self._made: dict[VideoId, Copy] = {}
-        self._known: dict[VideoId, _Known] = {}
         self._watched: dict[VideoId, datetime] = {}
         self._noted: dict[VideoId, float] = {}
         self._waiting: frozenset[VideoId] = frozenset()
@@ -104,9 +95,8 @@ class TelevisionCopies:
         """Return how far the copy of a video is, None where it gets none."""
         if (copy := self._made.get(video)) is not None:
             return TelevisionCopy(CopyState.READY, size=copy.size)
-        known = self._known.get(video)
-        source = None if known is None or known.recipe is None else known.recipe.source
-        if (found := self._work.status(video, source)) is not None:
+        recipe = self._sources.recipe(video)
+        if (found := self._work.status(video, None if recipe is None else recipe.source)) is not None:
             return found
         return TelevisionCopy(CopyState.WAITING) if video in self._waiting else None
 
@@ -120,9 +110,8 @@ class TelevisionCopies:
         copy = self._made.get(video)
         if copy is None:
             return None
-        known = self._known.get(video)
-        told = known.recipe if known is not None else None
-        width, height = (0, 0) if told is None else (told.width, told.height)
+        recipe = self._sources.recipe(video)
+        width, height = (0, 0) if recipe is None else (recipe.width, recipe.height)
         file = PlayableFile(copy.name, copy.size, f"a copy for televisions {copy.name}")
         return HeldCopy(str(copies.path(self._library, copy)), file, width, height)
 
@@ -152,11 +141,7 @@ class TelevisionCopies:
         return ByteCount(self._work.size + sum(c.size for c in self._idle(but)))
 
     async def give(self, size: ByteCount, but: VideoId | None = None) -> None:
-        """Let so many bytes go, the least recently watched first, or all there are."""
-        await self.release_room(size, but)
-
-    async def release_room(self, size: ByteCount, but: VideoId | None = None) -> ByteCount:
-        """Let so many bytes go, as ``give``; return how many went. Raises DiskError."""
+        """Let so many bytes go, the least recently watched first, or all there are. Raises DiskError."""
         freed = 0
         if size > 0:
             freed += self._work.size
@@ -168,7 +153,6 @@ class TelevisionCopies:
             freed += copy.size
         if freed:
             self._look_again()
-        return ByteCount(freed)
 
     def _idle(self, but: VideoId | None) -> list[Copy]:
         found = [c for c in self._made.values() if c.video != but and not self._leases.held(c.video)]
@@ -179,7 +163,7 @@ class TelevisionCopies:
     async def run(self) -> None:
         """Have copies made, until cancelled."""
         ends = [self._store.listen(self._heard), self._leases.listen(self._seen)]
-        self._known.clear()
+        self._sources.forget_all()
         self._stale = True
         try:
             while True:
@@ -223,9 +207,9 @@ class TelevisionCopies:
         if not changed:
             return
         for ident in changed:
-            self._known.pop(VideoId(ident), None)
+            self._sources.forget(VideoId(ident))
         if "" in changed:
-            self._known.clear()
+            self._sources.forget_all()
         if self._options.wanted:
             self._look_again()
 
@@ -261,11 +245,10 @@ class TelevisionCopies:
     async def _wanted(self, rows: dict[VideoId, Pin], found: tuple[Copy, ...]) -> list[Wanted]:
         there = {(c.video, c.source): c for c in found}
         held = {video: pin for video, pin in rows.items() if pin.state is PinState.PINNED}
-        for video in self._known.keys() - held.keys():
-            del self._known[video]
+        self._sources.keep(held.keys())
         out = []
         for video, pin in held.items():
-            made = (await self._examined(video)).recipe
+            made = (await self._sources.read(video)).recipe
             if made is None:
                 continue
             copy = there.get((video, made.source))
@@ -278,17 +261,6 @@ class TelevisionCopies:
     def _last(self, video: VideoId, told: float) -> float:
         seen = self._watched.get(video)
         return max(told, seen.timestamp() if seen is not None else 0.0)
-
-    async def _examined(self, video: VideoId) -> _Known:
-        known = self._known.get(video)
-        if known is None:
-            record = await self._store.read(videos.one, video)
-            origin = record.summary.origin if record is not None else None
-            known = _Known(self._library.root, None)
-            if origin is not None:
-                known = await asyncio.to_thread(_examine, self._library, origin, video)
-            self._known[video] = known
-        return known
 
     async def _budget(self) -> int:
         if not self._options.wanted:
@@ -314,7 +286,7 @@ class TelevisionCopies:
             if await self._space.room() < 1:
                 await self._work.stop()
         elif goes_on and self._next is not None and not self._stale:
-            known, wanted, self._next = self._known.get(self._next.video), self._next, None
+            known, wanted, self._next = self._sources.known(self._next.video), self._next, None
             if known is None or known.recipe is None or known.recipe.source != wanted.source:
                 self._look_again()
             else:
@@ -340,22 +312,3 @@ class TelevisionCopies:
     def _tell(self) -> None:
         for listener in self._listeners:
             listener()
-
-
-def _examine(library: Library, origin: Origin, video: VideoId) -> _Known:
-    """Read what a pinned video is made of. Raises LibraryMissing, DiskError."""
-    folder = library.folder(origin, video)
-    try:
-        manifest = files.load(library, origin, video)
-    except DiskError:
-        raise
-    except SeedkeepError as error:
-        _log.info("The record of %s cannot be read: %s", video, error.message)
-        manifest = None
-    return _Known(folder, None if manifest is None else _recipe(library, manifest, folder))
-
-
-def _recipe(library: Library, manifest: Manifest, folder: Path) -> Recipe | None:
-    shown = to_playable(manifest, files.read_bytemaps(library, manifest), frozenset())
-    found = {r.name: inside for r in shown.renditions if (inside := insides_of(folder, r)) is not None}
-    return recipe(shown.renditions, found, manifest.duration)
