@@ -32,7 +32,8 @@ from appliance.house import House
 from appliance.lan.watch import HouseholdWatch
 from appliance.library.marker import Library
 from appliance.options import interface_choice, program_version, swarm_options
-from appliance.serve.sendfile import WireProtocol
+from appliance.serve.connections import Door, bounds
+from appliance.serve.sendfile import protocol
 from appliance.settings import Settings
 from appliance.store import saved
 from appliance.store.engine import Store
@@ -179,7 +180,7 @@ async def _serve(house: House, listener: socket.socket, stop: asyncio.Event) -> 
         access_log=False,
         server_header=False,
         lifespan="off",
-        http=WireProtocol,
+        http=protocol(Door(bounds())),
         proxy_headers=False,
         ws="none",
         timeout_graceful_shutdown=GRACE_SECONDS,

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from socket import AF_INET, AF_INET6, IPPROTO_TCP, TCP_NODELAY, socket
 from typing import Any, Protocol
 
+from appliance.serve.connections import Door
 from appliance.serve.request_heads import BoundedHeads
 
 EXTENSION = "seedkeep.wire"
@@ -250,3 +251,8 @@ class WireProtocol(BoundedHeads):
             super().send_400_response(msg)
         else:
             self.transport.abort()
+
+
+def protocol(door: Door) -> type[WireProtocol]:
+    """Return the protocol of a server whose connections ``door`` bounds."""
+    return type("DoorProtocol", (WireProtocol,), {"door": door})
