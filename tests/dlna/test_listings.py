@@ -137,3 +137,21 @@ def test_titles_are_in_the_order_in_which_people_look_for_them() -> None:
     assert [title for _, title in ordered] == [fold(title) for title in wanted]
     assert alphabetical([]) == []
     assert alphabetical(["two\nlines", "¿a", ""]) == ["two lines", "a", ""]
+
+
+async def test_the_number_of_changes_does_not_go_back_at_a_restart(tmp_path: Path) -> None:
+    """A whole channel that is read for the first time changes something many times a second."""
+    clock = ManualClock(NOW)
+    async with a_box(tmp_path, clock=clock) as box:
+        before = Listings(box.house.store, clock, lambda: None)
+        for _ in range(60):
+            clock.advance(1)
+            for _ in range(10):
+                before.stir("all")
+        last, told = before.update_id, before.containers()
+        assert f"all,{last}" in told
+        await before.close()
+        clock.advance(1)
+        after = Listings(box.house.store, clock, lambda: None)
+        assert last < after.update_id < 2**32
+        await after.close()

@@ -23,8 +23,10 @@ _OF_RULES = frozenset({"rule", "plan"})
 EVERYWHERE = ("0", "new", "channels", "rules", "all")
 """The folders that change when nobody can say which."""
 _CHANNELS, _RULES = "channels", "rules"
-_EPOCH = 1_767_225_600
-"""2026 began; seconds since 1970."""
+_EPOCH, _TICKS = 1_767_225_600, 16
+"""2026 began, in seconds since 1970; numbers that a second has: changes come in bursts, and what is counted may not run
+ahead of the clock, or it would go back when we start again. All of 32 bits last for eight years, and begin anew then
+as UPnP has it."""
 
 
 class Listings:
@@ -35,7 +37,7 @@ class Listings:
         self._store, self._clock, self._changed = store, clock, changed
         self._containers: dict[str, int] = {}
         self._remembered = Remembered(clock, self._corrected)
-        self._update = int(clock.now().timestamp()) - _EPOCH
+        self._update = self._clocked()
         self._stop = store.listen(self._heard)
 
     @property
@@ -51,9 +53,12 @@ class Listings:
         """Return the folders that changed since the start, each with the number of its last change (CDS, 2.5.21)."""
         return ",".join(f"{folder},{number % 2**32}" for folder, number in self._containers.items())
 
+    def _clocked(self) -> int:
+        return int((self._clock.now().timestamp() - _EPOCH) * _TICKS)
+
     def stir(self, *folders: str) -> None:
         """Count a change of these folders."""
-        self._update = max(self._update + 1, int(self._clock.now().timestamp()) - _EPOCH)
+        self._update = max(self._update + 1, self._clocked())
         self._containers.update(dict.fromkeys(folders, self._update))
         self._changed()
 
