@@ -13,7 +13,8 @@ from appliance.lan.interfaces import household
 from appliance.options import interface_choice, program_version
 from appliance.printout import plain, table
 from appliance.settings import Settings
-from web.views import lan, words
+from web.views import doctor as views
+from web.views import words
 
 _MARKS = {"ok": "ok  ", "hint": "hint", "trouble": "FAIL"}
 
@@ -77,7 +78,7 @@ def _alone(settings: Settings) -> list[Mapping[str, Any]]:
         mdns=settings.lan.mdns,
         name=settings.lan.name,
     )
-    told = lan.told(doctor.examine(known, f"Linux UPnP/1.1 Seedkeep/{program_version()}"))
+    told = views.told(doctor.examine(known, f"Linux UPnP/1.1 Seedkeep/{program_version()}"))
     return [
         {
             "code": t.code,

@@ -19,7 +19,7 @@ from appliance.lan.ssdp import Standing
 from appliance.lan.ssdp_look import Echo
 from tests.lan.test_ssdp import named, running
 from tests.world.lab import Host, Lab, not_run
-from web.views import lan as views
+from web.views import doctor as views
 
 
 def home(*addresses: str) -> Household:

@@ -10,7 +10,7 @@ from appliance.domain.screen import family
 from appliance.store import lists
 from web.context import AnyRequest, house
 from web.services import Services
-from web.views import lan as views
+from web.views import doctor as views
 
 
 class FindingBody(msgspec.Struct, frozen=True):

@@ -9,8 +9,8 @@ from appliance.store import lists
 from web.context import base_address
 from web.pages.show import Asked, block, services, show, visit
 from web.services import Services
+from web.views import doctor, words
 from web.views import lan as views
-from web.views import words
 
 
 @get("/lan", include_in_schema=False)
@@ -19,7 +19,7 @@ async def screens(request: Asked) -> Response[str]:
     view = await _view(request)
     if block(request) == "health" or "examine" in request.query_params:
         findings = await services(request).presence.examine()
-        view |= {"findings": views.told(findings), "summary": views.summary(findings)}
+        view |= {"findings": doctor.told(findings), "summary": doctor.summary(findings)}
     return await show(request, "lan", view, here="lan")
 
 
