@@ -12,6 +12,7 @@ from appliance.serve.source import MediaPool, opened
 from appliance.serve.transport import codecs_of_ts, first_pts
 
 _MOST_KEPT = 2000
+_NTSC, _ROUGHLY = 1001 / 1000, 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +55,12 @@ class Heads:
     async def checked(self, playable: Playable) -> Playable:
         """Return the video with the codecs that its held renditions have, whatever the origin called them.
 
-        Also with their pictures a second, where the origin told none, and their channels of sound.
+        Also with their pictures a second, where the origin told none or rounded them, and their channels of sound.
         """
         renditions = []
         for rendition in playable.renditions:
             told = await self.beginning(playable, rendition)
-            codecs, fps = told.codecs or rendition.codecs, rendition.fps or told.fps
+            codecs, fps = told.codecs or rendition.codecs, pictures_a_second(rendition.fps, told.fps)
             renditions.append(replace(rendition, codecs=codecs, fps=fps, channels=told.channels or rendition.channels))
         return replace(playable, renditions=tuple(renditions))
 
@@ -91,6 +92,17 @@ class Heads:
             return await self._pool.run(read)
         except (NotPlayable, OSError):
             return Beginning()  # whoever asks for the media itself is told
+
+
+def pictures_a_second(said: float, counted: float) -> float:
+    """Return the rate that a playlist should tell; each is 0 where it is not known.
+
+    Origins round: 30 may be 30000/1001, as films from American television have it, and strict players mind. Otherwise
+    what is counted in one fragment is no better than what they say of the whole, since rates vary.
+    """
+    if not said or abs(counted * _NTSC - said) < _ROUGHLY:
+        return counted or said
+    return said
 
 
 def _first(rendition: PlayableRendition) -> tuple[PlayableFile, int | None] | None:

@@ -8,7 +8,7 @@ import pytest
 
 from appliance.domain.shelf import ByteMap, PlayableCaption, PlayableFile, Segment
 from appliance.domain.units import ByteCount
-from appliance.serve.heads import shifted
+from appliance.serve.heads import pictures_a_second, shifted
 from appliance.serve.transport import first_pts
 from tests.media.rules import parse_master
 from tests.media.shelf import VIDEO, FedReader, Notes, StandInShelf, empty_shelf, rendition, serving, with_caption
@@ -50,6 +50,26 @@ async def test_of_what_is_still_arriving_or_unreadable_the_origins_word_counts(t
     del shelf.readers[file.name]
     (tmp_path / file.name).unlink()
     assert await codecs_told(shelf) == WRONG
+
+
+@pytest.mark.parametrize(
+    ("said", "counted", "told"),
+    [
+        (30, 30000 / 1001, "29.970"),
+        (60, 60000 / 1001, "59.940"),
+        (24, 24000 / 1001, "23.976"),
+        (24, 23.976, "23.976"),
+        (30, 30.0, "30.000"),
+        (25, 25.0, "25.000"),
+        (30, 29.5, "30.000"),
+        (30, 15.0, "30.000"),
+        (30, 0.0, "30.000"),
+        (0, 30000 / 1001, "29.970"),
+        (0, 0.0, "0.000"),
+    ],
+)
+def test_a_rate_that_an_origin_rounded_is_told_as_it_is(said: float, counted: float, told: str) -> None:
+    assert f"{pictures_a_second(said, counted):.3f}" == told
 
 
 async def test_captions_beside_transport_streams_say_at_which_tick_they_begin(tmp_path: Path) -> None:
