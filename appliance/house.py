@@ -22,6 +22,7 @@ from appliance.lan.interfaces import Household
 from appliance.lan.mdns import Announcement, Mdns
 from appliance.lan.notify import notify
 from appliance.lan.watch import HouseholdWatch
+from appliance.library.drawer import Drawer
 from appliance.library.marker import Library
 from appliance.library.space import Space
 from appliance.options import (
@@ -38,6 +39,8 @@ from appliance.options import (
     yielding_options,
 )
 from appliance.outbound.fetch import Fetcher
+from appliance.pin.beside import Beside
+from appliance.pin.errands import Errands
 from appliance.pin.exporter import Exporter
 from appliance.pin.gather import Gatherer
 from appliance.pin.headroom import Headroom
@@ -164,7 +167,7 @@ class House:
             store, library, self.leases, self.space, self.clock, copy_options(settings), Kitchen(), Load().share
         )
         self.keeper.take_room_of(self.copies)
-        self.shelf = HouseShelf(self.keeper)
+        self.shelf = HouseShelf(self.keeper, self._beside())
         said = Said(device_ident(library.library_id), program_version())
         self.presence = Presence(said, network, lambda: self.book.current, self._local_name, self.clock, _chance)
         self.media = create_media_app(
@@ -185,6 +188,7 @@ class House:
             ident=said.ident,
             version=said.version,
             copies=self.copies.held,
+            beside=self.shelf,
         )
         self.copies.on_change(self.dlna.stir)
         self.web = create_app(self._services())
@@ -203,6 +207,20 @@ class House:
             sources=self.follower,
             spend=self._count_fetched,
         )
+
+    def _beside(self) -> Beside:
+        return Beside(
+            self.store,
+            Errands(self.fetcher, Drawer(self.data / "beside", self.clock), self.clock, self._may_look),
+            lambda video, watched: self.follower.captions(video, priority=watched),
+            self.clock,
+            self._may_look,
+        )
+
+    def _may_look(self) -> bool:
+        """Whether pictures and subtitles may come that are wanted only because somebody looks."""
+        quota = self.tender.quota()
+        return (quota is None or quota.again is None) and not self.fetcher.stopped
 
     def _examiner(self) -> Examiner:
         return Examiner(

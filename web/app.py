@@ -70,6 +70,7 @@ class Web:
         if path.startswith("/static/"):
             await self._statics(scope, receive, send)
         elif path.startswith("/media/"):
+            scope["root_path"] = scope["state"]["visit"].root  # what it names by its whole address keeps the way there
             await self._media(scope, receive, send)
         elif path.startswith("/dlna/") and self._dlna is not None:
             await self._dlna(scope, receive, send)

@@ -121,7 +121,29 @@ class Reader(Protocol):
         ...
 
 
-class Shelf(Protocol):
+class Beside(Protocol):
+    """What stands beside a video, held or not. What is not here is fetched when it is asked for, and waited for a few
+    seconds at most; the video itself is not opened for it."""
+
+    async def picture(self, video: VideoId) -> Path | None:
+        """Return the file of its picture; None where there is none, or not now."""
+        ...
+
+    async def caption(self, video: VideoId, language: str) -> Path | None:
+        """Return the file (WebVTT) of its subtitles in a language; None where there is none, or not now."""
+        ...
+
+    async def captions(self, video: VideoId, patience: float) -> tuple[PlayableCaption, ...]:
+        """Return which subtitles there are, as far as that is known within ``patience`` seconds, the most useful
+        first."""
+        ...
+
+    def captions_now(self, video: VideoId) -> tuple[PlayableCaption, ...]:
+        """Return which subtitles its origin is known to have; those that are held may be missing."""
+        ...
+
+
+class Shelf(Beside, Protocol):
     """Where serve finds what it plays."""
 
     async def playable(self, video: VideoId) -> Playable:

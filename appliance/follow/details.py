@@ -9,7 +9,7 @@ from appliance.clock import Clock
 from appliance.domain.catalogue import VideoRecord
 from appliance.domain.channel import Trouble
 from appliance.domain.units import Origin, VideoId
-from appliance.domain.video import Extras, Upstream, VideoDetail
+from appliance.domain.video import Caption, Extras, Upstream, VideoDetail
 from appliance.errors import BadAnswer, Forbidden, NotFound, OriginError, SeedkeepError, StoreError, Throttled
 from appliance.follow.cadence import LATEST, detail_retry
 from appliance.follow.sources import peertube, peertube_side
@@ -94,12 +94,18 @@ class Details:
         if record is None:
             raise NotFound("There is no such video in the catalogue.")
         base, uuid = record.summary.base_url, record.summary.uuid
-        captions = await self._beside(peertube.video_url(base, uuid, "captions"), priority)
+        captions = await self.captions(video, priority=priority)
         storyboards = await self._beside(peertube.video_url(base, uuid, "storyboards"), priority)
-        return Extras(
-            () if captions is None else peertube_side.captions(captions.body, base),
-            None if storyboards is None else peertube_side.storyboards(storyboards.body, base),
-        )
+        return Extras(captions, None if storyboards is None else peertube_side.storyboards(storyboards.body, base))
+
+    async def captions(self, video: VideoId, *, priority: bool = False) -> tuple[Caption, ...]:
+        """Return the captions of a video; a missing list counts as empty. Raises OriginError."""
+        record = await self._store.read(videos.one, video)
+        if record is None:
+            raise NotFound("There is no such video in the catalogue.")
+        base, uuid = record.summary.base_url, record.summary.uuid
+        told = await self._beside(peertube.video_url(base, uuid, "captions"), priority)
+        return () if told is None else peertube_side.captions(told.body, base)
 
     async def _beside(self, url: str, priority: bool) -> Answer | None:
         try:

@@ -15,7 +15,7 @@ from appliance.domain.catalogue import OriginToday, VideoFilter
 from appliance.domain.channel import Channel, ChannelInfo, ChannelState, Portrait, Trouble
 from appliance.domain.pin import Wish
 from appliance.domain.units import ChannelId, Origin, VideoId
-from appliance.domain.video import Extras, VideoDetail
+from appliance.domain.video import Caption, Extras, VideoDetail
 from appliance.errors import NotFound, OriginError, SeedkeepError, StoreError, Throttled, Unreachable
 from appliance.follow.cadence import LATEST, next_check, stale_before
 from appliance.follow.details import FRESH, Details, bug, trouble_of
@@ -106,6 +106,10 @@ class Follower:
     async def extras(self, video: VideoId, *, priority: bool = False) -> Extras:
         """Return the captions and the storyboard a video has at its origin. Raises OriginError."""
         return await self._details.extras(video, priority=priority)
+
+    async def captions(self, video: VideoId, *, priority: bool = False) -> tuple[Caption, ...]:
+        """Return the captions a video has at its origin. Raises OriginError."""
+        return await self._details.captions(video, priority=priority)
 
     async def portrait(self, channel: ChannelId) -> Portrait | None:
         """Return a channel's picture, None where there is none."""

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from appliance.domain.channel import Channel, Portrait
+from appliance.domain.picture import kind_of
 from appliance.domain.units import ChannelId
 from appliance.errors import DiskError, OriginError
 from appliance.library.atomic import write_at
@@ -21,20 +22,7 @@ from appliance.outbound.manners import Ask
 
 MOST_BYTES = 1024 * 1024
 _SECONDS = 20.0
-_KINDS = (
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"GIF87a", "image/gif"),
-    (b"GIF89a", "image/gif"),
-)
 _log = logging.getLogger(__name__)
-
-
-def kind_of(data: bytes) -> str | None:
-    """Return the media type of a picture by how it begins; None for anything that a page should not show."""
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "image/webp"
-    return next((kind for start, kind in _KINDS if data.startswith(start)), None)
 
 
 class Portraits:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import msgspec
 
 from appliance.domain.catalogue import VideoRecord
+from appliance.domain.picture import kind_of
 from appliance.domain.video import Caption, Extras, Storyboard
 from appliance.errors import OriginError
 from appliance.library.layout import base_name
@@ -33,7 +34,7 @@ class Adorner:
         before = {c.file: c for c in manifest.captions}
         captions = [await self._caption(c, before) for c in extras.captions[:MOST_CAPTIONS]]
         thumbnail, url = manifest.thumbnail, record.summary.thumbnail_url
-        if url is not None and (name := await self._file(url, MAX_IMAGE, _is_image)) is not None:
+        if url is not None and (name := await self._file(url, MAX_IMAGE, is_image)) is not None:
             thumbnail = SideFile(file=name, url=url)
         board = extras.storyboard
         return msgspec.structs.replace(
@@ -45,7 +46,7 @@ class Adorner:
 
     async def _caption(self, caption: Caption, before: dict[str, CaptionRecord]) -> CaptionRecord | None:
         """Return a caption's record; where the file cannot be had now, the one of the same language that we have."""
-        name = await self._file(caption.url, MAX_CAPTION, _is_vtt)
+        name = await self._file(caption.url, MAX_CAPTION, is_vtt)
         if name is None:
             return next((c for c in before.values() if c.language == caption.language), None)
         return CaptionRecord(
@@ -53,7 +54,7 @@ class Adorner:
         )
 
     async def _storyboard(self, board: Storyboard, before: StoryboardRecord | None) -> StoryboardRecord | None:
-        name = await self._file(board.url, MAX_IMAGE, _is_image)
+        name = await self._file(board.url, MAX_IMAGE, is_image)
         if name is None:
             return before
         return StoryboardRecord(
@@ -81,9 +82,11 @@ class Adorner:
         return name
 
 
-def _is_vtt(data: bytes) -> bool:
+def is_vtt(data: bytes) -> bool:
+    """Tell whether these are subtitles as origins have them."""
     return data.lstrip(b"\xef\xbb\xbf").startswith(b"WEBVTT")
 
 
-def _is_image(data: bytes) -> bool:
-    return data.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF", b"GIF8"))
+def is_image(data: bytes) -> bool:
+    """Tell whether this is a picture of a kind that screens show."""
+    return kind_of(data) is not None

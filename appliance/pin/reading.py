@@ -6,16 +6,17 @@ This module implements ``domain.shelf.ReadyShelf``.
 import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from appliance.domain.pin import PinState
-from appliance.domain.shelf import NotPlayable, Playable, Reader
+from appliance.domain.shelf import NotPlayable, Playable, PlayableCaption, Reader
 from appliance.domain.units import ByteCount, Origin, RenditionName, VideoId
 from appliance.domain.video import Rendition, Upstream
 from appliance.errors import LibraryMissing, NoSpace, NotFound, QuotaUsed, SeedkeepError
 from appliance.library import files
 from appliance.library.manifest import Manifest, media_names, to_playable
+from appliance.pin.beside import Beside
 from appliance.pin.holding import Holding
 from appliance.pin.keeper import Keeper
 from appliance.pin.merge import served
@@ -47,8 +48,8 @@ class _OnDisk:
 class HouseShelf:
     """See the module. Call it from the loop."""
 
-    def __init__(self, keeper: Keeper) -> None:
-        self._parts = keeper.parts
+    def __init__(self, keeper: Keeper, beside: Beside) -> None:
+        self._parts, self._beside = keeper.parts, beside
         self._disk: OrderedDict[VideoId, _OnDisk] = OrderedDict()
         self._changes = 0
         self._opening: dict[VideoId, asyncio.Task[Holding]] = {}
@@ -64,10 +65,11 @@ class HouseShelf:
         for task in list(self._opening.values()):
             task.cancel()
         await asyncio.gather(*self._opening.values(), return_exceptions=True)
+        await self._beside.close()
 
     def playable_now(self, video: VideoId) -> Playable | None:
         known = self._disk.get(video)
-        return None if known is None else known.shown
+        return None if known is None or known.shown is None else self._titled(known.shown)
 
     def file_now(self, video: VideoId, name: str) -> Path | None:
         known = self._disk.get(video)
@@ -80,12 +82,55 @@ class HouseShelf:
         holding = self._opened.holdings.get(video)
         on_disk = await self._on_disk(video)
         if on_disk is not None and on_disk.shown is not None:
-            return on_disk.shown
+            if not on_disk.manifest.promised and not on_disk.shown.captions:
+                self._beside.ask(video, watched=True)
+            return self._titled(on_disk.shown)
         if holding is None:
             holding = await self._open(video)
         await self._go_on(holding)
         sides = frozenset() if on_disk is None else frozenset(on_disk.present) - media_names(on_disk.manifest)
-        return to_playable(holding.opened, holding.bytemaps, sides, partial=True)
+        return self._titled(to_playable(holding.opened, holding.bytemaps, sides, partial=True))
+
+    def _titled(self, playable: Playable) -> Playable:
+        """Add the subtitles that its origin is known to have, where none are here."""
+        if playable.captions or not (known := self._beside.captions_now(playable.video)):
+            return playable
+        return replace(playable, captions=known)
+
+    # Beside the video
+
+    async def picture(self, video: VideoId) -> Path | None:
+        held = await self._if_there(video)
+        if held is not None and held.manifest.thumbnail is not None:
+            path = held.path(held.manifest.thumbnail.file)
+            if path is not None:
+                return path
+        return await self._beside.picture(video)
+
+    def captions_now(self, video: VideoId) -> tuple[PlayableCaption, ...]:
+        return self._beside.captions_now(video)
+
+    async def captions(self, video: VideoId, patience: float) -> tuple[PlayableCaption, ...]:
+        held = await self._if_there(video)
+        if held is not None and held.shown is not None and (held.shown.captions or held.manifest.promised):
+            return held.shown.captions
+        return await self._beside.captions(video, patience)
+
+    async def caption(self, video: VideoId, language: str) -> Path | None:
+        held = await self._if_there(video)
+        for one in () if held is None else held.manifest.captions:
+            if held is not None and one.language == language and (path := held.path(one.file)) is not None:
+                return path
+        return await self._beside.caption(video, lambda one: one.language == language)
+
+    async def _if_there(self, video: VideoId) -> _OnDisk | None:
+        """Return what is on the disk of a video; nothing where the disk cannot be read, or the video is unknown."""
+        try:
+            return await self._on_disk(video)
+        except NotPlayable:
+            return None
+
+    # Its bytes
 
     async def file(self, video: VideoId, name: str) -> Path | Reader:
         holding = self._opened.holdings.get(video)
@@ -97,6 +142,10 @@ class HouseShelf:
         on_disk = await self._on_disk(video)
         if on_disk is not None and (path := on_disk.path(name)) is not None:
             return path
+        if any(name == one.file for one in self._beside.captions_now(video)):
+            if (found := await self._beside.caption(video, lambda one: one.file == name)) is not None:
+                return found
+            raise NotPlayable("no_such_file", "These subtitles cannot be had now.", "Try again in a minute.", 503)
         if holding is None and (on_disk is None or name in media_names(on_disk.manifest)):
             found = await (await self._open(video)).file(name)
             if found is not None:
@@ -187,6 +236,7 @@ class HouseShelf:
             if (refusal := self._refusal()) is not None:
                 raise refusal
             await self._opened.give_way(video)
+            self._beside.ask(video, watched=True)
             record = await record_of(self._parts, video)
             if not record.renditions and record.upstream is not Upstream.LIVE:
                 await self._parts.sources.detail(video, priority=True)

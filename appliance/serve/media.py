@@ -17,18 +17,18 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Protocol
-from urllib.parse import quote
 
-from appliance.domain.shelf import NotPlayable, Playable, PlayableFile, PlayableRendition, ReadyShelf
+from appliance.domain.shelf import NotPlayable, Playable, PlayableCaption, PlayableFile, PlayableRendition, ReadyShelf
 from appliance.domain.television import HeldCopy
 from appliance.domain.units import RenditionName, VideoId
 from appliance.domain.video import RenditionKind
 from appliance.errors import DiskError, SeedkeepError
 from appliance.library.layout import is_video_id
+from appliance.serve import beside
 from appliance.serve.delivery import Delivery
 from appliance.serve.exchange import Exchange, Left, Receive, Scope, Send
 from appliance.serve.film.films import Films, film_kind
-from appliance.serve.film.headers import film_headers
+from appliance.serve.film.headers import asks_for_captions, film_headers
 from appliance.serve.film.size import plain_type
 from appliance.serve.film.source import FilmSource
 from appliance.serve.heads import Heads, shifted
@@ -43,7 +43,6 @@ from appliance.serve.playlist import (
 )
 from appliance.serve.ranges import Answer, Headers, answer, entity_tag
 from appliance.serve.source import PATIENCE, ArrivingSource, MediaPool, Source
-from appliance.serve.subtitles import srt
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +50,10 @@ HLS = "application/vnd.apple.mpegurl"
 SMALL_FILE = 8 * 1024 * 1024
 _PICTURES = (["thumbnail.jpg"], ["storyboard.jpg"])
 """What a list of videos shows: looking at it is not watching."""
+LISTED = 0.3
+"""Seconds that a player waits for the list of subtitles of a video that is not held."""
+BESIDE = 12.0
+"""Seconds that a screen waits for a picture or subtitles at most."""
 RENEWAL = 15.0
 """Seconds of one long answer after which its viewer's lease is renewed."""
 
@@ -170,6 +173,8 @@ async def _answered(house: _House, exchange: Exchange, path: str) -> None:
         await exchange.problem(refusal, [(b"allow", b"GET, HEAD, OPTIONS")])
         return
     video, rest = _route(path)
+    if await _beside(house, exchange, video, rest):
+        return
     if rest not in _PICTURES:
         house.leases.renew(video, exchange.viewer.name)
     playable = house.shelf.playable_now(video)
@@ -191,6 +196,37 @@ def _route(path: str) -> tuple[VideoId, list[str]]:
     return VideoId(steps[0]), steps[1:]
 
 
+async def _beside(house: _House, exchange: Exchange, video: VideoId, rest: list[str]) -> bool:
+    """Answer for what stands beside a video, without opening it; tell whether that was asked for."""
+    late = NotPlayable("not_yet", "It is still being fetched.", hint="Try again in a moment.")
+    match rest:
+        case ["thumbnail.jpg"]:
+            found = await exchange.wait_for(beside.picture(house.shelf, house.pool, video), BESIDE, late)
+            if found is None:
+                raise NotPlayable("no_picture", "There is no picture of this video now.")
+            await _tell(house, exchange, video, *found, _LASTING)
+        case ["captions", name] if name.endswith(".srt"):
+            language = name.removesuffix(".srt")
+            data = await exchange.wait_for(beside.subtitles(house.shelf, house.pool, video, language), BESIDE, late)
+            if data is None:
+                raise _nothing()
+            await _tell(house, exchange, video, data, "application/x-subrip; charset=utf-8", _LASTING)
+        case _:
+            return False
+    return True
+
+
+async def _tell(
+    house: _House, exchange: Exchange, video: VideoId, data: bytes, content_type: str, cache: bytes
+) -> None:
+    lan = exchange.viewer.is_lan
+    if not lan:
+        await house.throttle(lan, len(data))
+    sent = await exchange.text(data, content_type, cache)
+    if sent:
+        house.count(video, RenditionName(""), lan, sent)
+
+
 @dataclass(frozen=True, slots=True)
 class _Request:
     """One request for a part of an opened video."""
@@ -208,8 +244,6 @@ class _Request:
                 return await self.caption(name)
             case ["master.m3u8"]:
                 return await self.master()
-            case ["thumbnail.jpg"]:
-                return await self.picture(self.playable.thumbnail)
             case ["storyboard.jpg"]:
                 return await self.picture(self.playable.storyboard_file)
             case [name] if name.endswith(".iframes.m3u8"):
@@ -225,7 +259,8 @@ class _Request:
                 raise _nothing()
 
     async def master(self) -> None:
-        playable = await self.house.heads.checked(self.playable)
+        listed = replace(self.playable, captions=await self._captions())
+        playable = await self.house.heads.checked(listed)
         known = await self.house.iframes.soon(playable, wound_through(playable))
         text = await self.house.pool.run(partial(master_playlist, playable, known))
         if text is None:
@@ -259,12 +294,10 @@ class _Request:
     async def caption(self, name: str) -> None:
         language, _, kind = name.rpartition(".")
         caption = next((c for c in offered_captions(self.playable) if c.language == language), None)
-        if caption is None or kind not in ("m3u8", "vtt", "srt"):
+        if caption is None or kind not in ("m3u8", "vtt"):
             raise _nothing()
         if kind == "m3u8":
             await self._text(caption_playlist(language, self.playable.duration).encode(), HLS)
-        elif kind == "srt":
-            await self._small_file(caption.file, "application/x-subrip; charset=utf-8", srt)
         else:
             begins = await self.house.heads.pts(self.playable)
             turn = partial(shifted, pts=begins) if begins is not None else None
@@ -284,7 +317,7 @@ class _Request:
                 raise _nothing()
             file = rendition.files[0]
             content_type = plain_type(file.name, has_video=rendition.has_video)
-            return await self._media(rendition, file, self._film_headers(), content_type)
+            return await self._media(rendition, file, await self._film_headers(), content_type)
         if kind != film_kind(rendition):
             raise NotPlayable("no_film", "This rendition is not offered in this form.", hint="Play master.m3u8.")
         late = NotPlayable("opening", "The film is still being opened.", hint="Try again in a moment.", status=504)
@@ -296,7 +329,7 @@ class _Request:
         )
         source = FilmSource(film, self._opened)
         try:
-            await self._give(rendition.name, head, source, self._film_headers())
+            await self._give(rendition.name, head, source, await self._film_headers())
         finally:
             await source.close()
 
@@ -313,15 +346,20 @@ class _Request:
         path = Path(copy.path)
         source = self.house.pool.at_once(path, file, first, head.count) or await self.house.pool.open(path, file, first)
         try:
-            await self._give(RenditionName("tv"), head, source, self._film_headers(converted=True))
+            await self._give(RenditionName("tv"), head, source, await self._film_headers(converted=True))
         finally:
             await source.close()
 
-    def _film_headers(self, *, converted: bool = False) -> Headers:
-        captions = offered_captions(self.playable)
-        base = self.exchange.base(f"/media/{self.playable.video}/")
-        named = f"{base}captions/{quote(captions[0].language, safe='')}.srt" if captions and base else None
-        return film_headers(self.exchange, named, converted=converted)
+    async def _captions(self) -> tuple[PlayableCaption, ...]:
+        """Return the subtitles there are; of what is not held its origin may be just telling them."""
+        if self.playable.captions:
+            return self.playable.captions
+        return await self.house.shelf.captions(self.playable.video, LISTED)
+
+    async def _film_headers(self, *, converted: bool = False) -> Headers:
+        captions = await self._captions() if asks_for_captions(self.exchange) else ()
+        offered = offered_captions(replace(self.playable, captions=captions))
+        return film_headers(self.exchange, self.playable.video, offered, converted=converted)
 
     async def _opened(self, file: PlayableFile, first: int) -> Source:
         """Open a file of a film, in the midst of its reading."""
@@ -342,12 +380,7 @@ class _Request:
         return rendition
 
     async def _text(self, data: bytes, content_type: str, cache: bytes = b"no-cache") -> None:
-        lan = self.exchange.viewer.is_lan
-        if not lan:
-            await self.house.throttle(lan, len(data))
-        sent = await self.exchange.text(data, content_type, cache)
-        if sent:
-            self.house.count(self.playable.video, RenditionName(""), lan, sent)
+        await _tell(self.house, self.exchange, self.playable.video, data, content_type, cache)
 
     async def _small_file(self, name: str, content_type: str, turn: Callable[[bytes], bytes] | None = None) -> None:
         place = await self.house.shelf.file(self.playable.video, name)

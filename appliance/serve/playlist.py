@@ -107,9 +107,12 @@ def caption_playlist(language: str, duration: int) -> str:
 
 
 def offered_captions(playable: Playable) -> tuple[PlayableCaption, ...]:
-    """Return one caption a language, a person's before a machine's."""
+    """Return one caption a language, a person's before a machine's, those in what is spoken first."""
     chosen: dict[str, PlayableCaption] = {}
-    for caption in sorted(playable.captions, key=lambda c: c.automatic):
+    spoken = playable.language.partition("-")[0].lower()
+    for caption in sorted(
+        playable.captions, key=lambda c: (c.automatic, c.language.partition("-")[0].lower() != spoken)
+    ):
         chosen.setdefault(caption.language, caption)
     return tuple(chosen.values())
 

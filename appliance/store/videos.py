@@ -289,6 +289,12 @@ def summary_of(row: VideoRow) -> VideoSummary:
     )
 
 
+def thumbnail(session: Session, video: VideoId) -> tuple[str | None, Upstream]:
+    """Return where the picture of a video is, if it has one, and what its origin says of it; gone for unknown ones."""
+    row = session.exec(select(VideoRow.thumbnail_url, VideoRow.upstream).where(VideoRow.id == video)).first()
+    return (None, Upstream.GONE) if row is None else (row[0], Upstream(row[1]))
+
+
 def one(session: Session, video: VideoId) -> VideoRecord | None:
     """Return all the catalogue knows of one video."""
     row = session.get(VideoRow, video)

@@ -31,6 +31,7 @@ from policies import plan as planned
 from tests.browser.sample import CACHED, Amount, Made, fill
 from tests.browser.screens import network, watching
 from tests.media.shelf import served
+from tests.unit.house import StandInShelf
 from web.access.gate import Gate
 from web.app import create_app
 from web.services import Activity, Health, Option, Rates, Ration, Services, Source, YieldsNow
@@ -253,7 +254,7 @@ class Book:
         self.current = msgspec.convert(whole, Settings)
 
 
-class Shelf:
+class Shelf(StandInShelf):
     async def playable(self, video: VideoId) -> Playable:
         name = f"{video}-1080-fragmented.mp4"
         rendition = PlayableRendition(

@@ -126,6 +126,20 @@ class StandInShelf:
     async def file(self, video: VideoId, name: str) -> Path | Reader:
         return self.readers.get(name) or self.folder / name
 
+    async def picture(self, video: VideoId) -> Path | None:
+        name = self.playing.thumbnail
+        return None if name is None or video != VIDEO else self.folder / name
+
+    async def caption(self, video: VideoId, language: str) -> Path | None:
+        found = (c for c in self.playing.captions if c.language == language and video == VIDEO)
+        return next((self.folder / c.file for c in found), None)
+
+    async def captions(self, video: VideoId, patience: float) -> tuple[PlayableCaption, ...]:
+        return self.playing.captions
+
+    def captions_now(self, video: VideoId) -> tuple[PlayableCaption, ...]:
+        return self.playing.captions
+
     def playable_now(self, video: VideoId) -> Playable | None:
         return self.playing if video == VIDEO and self.fault is None and self.opening is None else None
 

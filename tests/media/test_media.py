@@ -293,7 +293,7 @@ async def test_captions_and_pictures_are_served_with_their_types(
     client: httpx.AsyncClient, shelf: StandInShelf
 ) -> None:
     with_caption(shelf, PlayableCaption("en", "English", "x-en.vtt"), b"WEBVTT\n")
-    (shelf.folder / "thumb.jpg").write_bytes(b"\xff\xd8jpeg")
+    (shelf.folder / "thumb.jpg").write_bytes(b"\xff\xd8\xffjpeg")
     (shelf.folder / "page.html").write_bytes(b"<script>")
     shelf.playing = replace(shelf.playing, thumbnail="thumb.jpg", storyboard_file="page.html")
     caption = await client.get(f"{ROOT}/captions/en.vtt")
@@ -301,7 +301,7 @@ async def test_captions_and_pictures_are_served_with_their_types(
     listed = await client.get(f"{ROOT}/captions/en.m3u8")
     assert "en.vtt" in listed.text.splitlines()
     picture = await client.get(f"{ROOT}/thumbnail.jpg")
-    assert (picture.content, picture.headers["content-type"]) == (b"\xff\xd8jpeg", "image/jpeg")
+    assert (picture.content, picture.headers["content-type"]) == (b"\xff\xd8\xffjpeg", "image/jpeg")
     assert picture.headers["x-content-type-options"] == "nosniff"
     again = await client.get(f"{ROOT}/thumbnail.jpg", headers={"If-None-Match": picture.headers["etag"]})
     assert again.status_code == 304

@@ -14,14 +14,17 @@ from appliance.domain.pin import Pin, PinState
 from appliance.domain.plan import Decision, Plan, Reason, ReasonCode, Verdict
 from appliance.domain.traffic import Quota
 from appliance.domain.units import ByteCount, InfoHash, Origin, RenditionName, VideoId, video_id
-from appliance.domain.video import Extras, Upstream, VideoDetail
+from appliance.domain.video import Caption, Extras, Upstream, VideoDetail
 from appliance.follow.details import Details
 from appliance.follow.sources import peertube
 from appliance.library import files
+from appliance.library.drawer import Drawer
 from appliance.library.manifest import Manifest
 from appliance.library.marker import Library
 from appliance.library.space import Floor, Space
 from appliance.outbound.fetch import Fetcher, OutboundOptions
+from appliance.pin.beside import Beside
+from appliance.pin.errands import Errands
 from appliance.pin.gather import Gatherer
 from appliance.pin.keeper import Keeper, KeeperOptions
 from appliance.pin.opener import Parts
@@ -62,6 +65,9 @@ class Asking:
     async def detail(self, video: VideoId, *, priority: bool = False) -> VideoDetail:
         return await self._details.ask(video, priority=priority)
 
+    async def captions(self, video: VideoId, watched: bool) -> tuple[Caption, ...]:
+        return await self._details.captions(video, priority=watched)
+
     async def extras(self, video: VideoId) -> Extras:
         return await self._details.extras(video)
 
@@ -84,21 +90,27 @@ class Box:
         self.space = Space(self.library.root, NOTHING)
         self.leases = Leases(self.clock)
         self.fetched: dict[tuple[VideoId, RenditionName], int] = {}
+        asking = Asking(Details(fetcher, store, self.clock, lambda: 0.5))
         self.parts = Parts(
             store=store,
             swarm=another or swarm,
             library=self.library,
             fetcher=fetcher,
             gatherer=Gatherer(fetcher, Torrents()),
-            sources=Asking(Details(fetcher, store, self.clock, lambda: 0.5)),
+            sources=asking,
             spend=self._spend,
         )
         self.quota: Quota | None = None
         self.keeper = Keeper(
             self.parts, self.space, self.leases, self.clock, KeeperOptions(3), lambda: 0.5, lambda: self.quota
         )
-        self.shelf = HouseShelf(self.keeper)
+        errands = Errands(fetcher, Drawer(folder / "beside", self.clock), self.clock, self._may_look)
+        self.beside = Beside(store, errands, asking.captions, self.clock, self._may_look)
+        self.shelf = HouseShelf(self.keeper, self.beside)
         self._decided: dict[VideoId, Decision] = {}
+
+    def _may_look(self) -> bool:
+        return self.quota is None or self.quota.again is None
 
     def _spend(self, video: VideoId, name: RenditionName, count: int) -> None:
         self.fetched[video, name] = self.fetched.get((video, name), 0) + count

@@ -22,7 +22,7 @@ from appliance.domain.channel import ChannelAddress, ChannelInfo, ChannelKind, P
 from appliance.domain.export import Export, ExportState
 from appliance.domain.pin import Pin, PinState
 from appliance.domain.plan import Decision, Disk, Plan, Reason, ReasonCode, Rule, RuleKind, RuleUse, Verdict
-from appliance.domain.shelf import NotPlayable, Playable
+from appliance.domain.shelf import NotPlayable, Playable, PlayableCaption, Reader
 from appliance.domain.traffic import Budget, Entry, TrafficClass
 from appliance.domain.units import (
     ByteCount,
@@ -313,10 +313,22 @@ class StandInBook:
 
 
 class StandInShelf:
+    async def picture(self, video: VideoId) -> Path | None:
+        return None
+
+    async def caption(self, video: VideoId, language: str) -> Path | None:
+        return None
+
+    async def captions(self, video: VideoId, patience: float) -> tuple[PlayableCaption, ...]:
+        return ()
+
+    def captions_now(self, video: VideoId) -> tuple[PlayableCaption, ...]:
+        return ()
+
     async def playable(self, video: VideoId) -> Playable:
         raise NotPlayable("not_held", "It is not here.")
 
-    async def file(self, video: VideoId, name: str) -> Path:
+    async def file(self, video: VideoId, name: str) -> Path | Reader:
         raise NotPlayable("not_held", "It is not here.")
 
 

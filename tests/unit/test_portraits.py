@@ -9,8 +9,9 @@ import pytest
 
 from appliance.clock import RealClock
 from appliance.domain.channel import Channel, ChannelAddress, ChannelInfo, ChannelKind, ChannelState, Portrait
+from appliance.domain.picture import kind_of
 from appliance.domain.units import ChannelId, Origin
-from appliance.follow.portraits import MOST_BYTES, Portraits, kind_of
+from appliance.follow.portraits import MOST_BYTES, Portraits
 from appliance.outbound.fetch import Fetcher, OutboundOptions
 from tests.world.http import Reply, Request, Server
 

@@ -18,6 +18,7 @@ from functools import lru_cache, partial
 from importlib import resources
 
 from appliance.clock import Clock
+from appliance.domain.shelf import Beside
 from appliance.domain.units import VideoId
 from appliance.errors import StoreError
 from appliance.lan.notify import callback_of
@@ -64,11 +65,12 @@ class DlnaApp:
         ident: str,
         version: str,
         copies: Copies,
+        beside: Beside | None,
     ) -> None:
         self._store, self._name, self._version = store, name, version
         self._ident = ident
         self._families: Families | None = None
-        self._sides, self._art = Sides(library, store, clock), Art()
+        self._sides, self._art = Sides(library, store, clock, beside), Art()
         self._listings = Listings(store, clock, self._changed)
         self._tree = Tree(store, leases, self._listings, self._sides, clock, copies)
         self._actions = Actions(self._tree, self._listings)
@@ -204,11 +206,10 @@ class DlnaApp:
 
     async def _picture(self, ident: VideoId, request: Request) -> None:
         video = await self._store.read(screens.one, ident)
-        side = None if video is None else await self._sides.one(video)
-        path = None if side is None else side.thumbnail
+        path = None if video is None else await self._sides.picture(video)
         made = b"" if path is None else await self._art.small(ident, path)
         if not made:
-            await request.reply(404)
+            await request.reply(404, extra=[(b"cache-control", b"no-store")])
             return
         tag = entity_tag(hashlib.sha256(made).hexdigest(), len(made))
         head = ranges.answer(request.method, request.headers, tag, len(made), "image/jpeg")
@@ -229,10 +230,11 @@ def create_dlna_app(
     ident: str,
     version: str,
     copies: Copies = lambda _: None,
+    beside: Beside | None = None,
 ) -> DlnaApp:
     """Return the app. ``name`` is what screens show, ``ident`` the device's UUID, the same for ever; ``notify`` tells
-    subscribers (``appliance.lan.notify``)."""
-    return DlnaApp(store, leases, library, clock, notify, name, ident, version, copies)
+    subscribers (``appliance.lan.notify``); ``beside`` has pictures and subtitles of what is not held."""
+    return DlnaApp(store, leases, library, clock, notify, name, ident, version, copies, beside)
 
 
 async def _subscribed(request: Request, one: Subscription) -> None:

@@ -82,6 +82,8 @@ class Art:
         except OSError:
             return b""
         made = done.output if done.ok and done.output.startswith(b"\xff\xd8") else b""
+        if not made and not await asyncio.to_thread(picture.exists):
+            return b""  # it went meanwhile
         self._made[key] = made
         while len(self._made) > _REMEMBERED:
             self._made.popitem(last=False)

@@ -1,7 +1,8 @@
-"""Subtitles and pictures of held videos, read from their records: this module remembers them, within bounds.
+"""Subtitles and pictures of videos: this module knows them, within bounds.
 
-The catalogue does not know them. A page waits a moment for records that were not read yet; what a slow disk does not
-tell in time is there when it is asked for again.
+Of what is held they stand in its record, which the catalogue does not know. A page waits a moment for records that were
+not read yet; what a slow disk does not tell in time is there when it is asked for again. Of what is not held a page
+says what is known by heart; only for a single video is its origin asked, and waited for a moment.
 """
 
 import asyncio
@@ -9,10 +10,11 @@ import logging
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from appliance.clock import Clock
+from appliance.domain.shelf import Beside
 from appliance.domain.units import Origin, RenditionName, VideoId
 from appliance.domain.video import RenditionKind
 from appliance.errors import SeedkeepError
@@ -29,6 +31,8 @@ log = logging.getLogger(__name__)
 _MOST = 20_000
 _PATIENCE = 0.4
 """Seconds that a page waits for records."""
+_MOMENT = 0.5
+"""Seconds that the description of a single video waits for its origin."""
 _LASTS, _BARE_LASTS = 3600.0, 60.0
 """Seconds after which a record is read again; subtitles and pictures come some time after a video is whole."""
 
@@ -49,8 +53,8 @@ NOTHING = Side()
 class Sides:
     """See the module. Call it from the loop; ``close`` ends its thread."""
 
-    def __init__(self, library: Library, store: Store, clock: Clock) -> None:
-        self._library, self._clock = library, clock
+    def __init__(self, library: Library, store: Store, clock: Clock, beside: Beside | None) -> None:
+        self._library, self._clock, self._beside = library, clock, beside
         self._known: OrderedDict[VideoId, tuple[Side, float]] = OrderedDict()
         self._reading: dict[VideoId, asyncio.Task[Side]] = {}
         self._thread = ThreadPoolExecutor(1, "dlna-sides")
@@ -76,10 +80,31 @@ class Sides:
         tasks = [self._task(v.id, v.origin) for v in videos if v.held and self._fresh(v.id, now) is None]
         if tasks:
             await asyncio.wait(tasks, timeout=_PATIENCE)
-        return [self._known.get(v.id, (NOTHING, 0.0))[0] if v.held else NOTHING for v in videos]
+        return [self._completed(v, self._known.get(v.id, (NOTHING, 0.0))[0] if v.held else NOTHING) for v in videos]
 
-    async def one(self, video: ScreenVideo) -> Side:
-        """Return what stands beside one video, however long it takes."""
+    async def of_one(self, video: ScreenVideo) -> list[Side]:
+        """Return the same of one that somebody looks at: its origin is asked which subtitles there are."""
+        (side,) = await self.of([video])
+        if self._beside is not None and not side.captions:
+            told = await self._beside.captions(video.id, _MOMENT)
+            side = replace(side, captions=tuple(one.language for one in told))
+        return [side]
+
+    def _completed(self, video: ScreenVideo, side: Side) -> Side:
+        """Add what its origin is known to have where nothing is here."""
+        if side.captions or self._beside is None or not (known := self._beside.captions_now(video.id)):
+            return side
+        return replace(side, captions=tuple(one.language for one in known))
+
+    async def picture(self, video: ScreenVideo) -> Path | None:
+        """Return a video's picture, fetched first where it is not here; None where it cannot be had now."""
+        held = await self._one(video)
+        if held.thumbnail is not None or self._beside is None:
+            return held.thumbnail
+        return await self._beside.picture(video.id)
+
+    async def _one(self, video: ScreenVideo) -> Side:
+        """Return what stands beside one video on the disk, however long it takes."""
         if not video.held:
             return NOTHING
         known = self._fresh(video.id, self._clock.monotonic())

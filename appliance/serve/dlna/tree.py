@@ -79,7 +79,7 @@ class Tree:
             found = await self._store.read(screens.one, VideoId(video))
             if found is None:
                 raise _gone()
-            return (await self._items(folder, (found,)))[0]
+            return (await self._items(folder, (found,), alone=True))[0]
         known = await self._folder(ident)
         if known is None:
             raise _gone()
@@ -124,8 +124,8 @@ class Tree:
         found = await self._store.read(screens.videos, cut) if cut else ()
         return Page(await self._items(home or shelf.folder.id, found), len(ids))
 
-    async def _items(self, folder: str, found: Sequence[ScreenVideo]) -> tuple[Item, ...]:
-        sides = await self._sides.of(found)
+    async def _items(self, folder: str, found: Sequence[ScreenVideo], *, alone: bool = False) -> tuple[Item, ...]:
+        sides = await (self._sides.of_one(found[0]) if alone else self._sides.of(found))
         return tuple(
             Item(
                 f"{folder}${video.id}",
@@ -133,7 +133,7 @@ class Tree:
                 video,
                 None if folder == ALL else f"{ALL}${video.id}",
                 side.captions,
-                side.thumbnail is not None,
+                side.thumbnail is not None or video.has_picture,
                 None if (held := self._copies(video.id)) is None else copy_of(held),
                 side.hard,
             )

@@ -5,6 +5,11 @@ greys seeking and pausing out without the flags, an LG wants ``realTimeInfo`` to
 a film to finds its subtitles only through ``CaptionInfo.sec``.
 """
 
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from appliance.domain.shelf import PlayableCaption
+from appliance.domain.units import VideoId
 from appliance.serve.exchange import Exchange
 from appliance.serve.ranges import Headers
 
@@ -16,13 +21,23 @@ CONVERTED_FEATURES = CONTENT_FEATURES.replace("DLNA.ORG_CI=0", "DLNA.ORG_CI=1")
 """The same of what was converted."""
 
 
-def film_headers(exchange: Exchange, caption: str | None = None, *, converted: bool = False) -> Headers:
-    """Return the headers; ``caption`` is the absolute address of subtitles (SRT), told to those who ask."""
+def asks_for_captions(exchange: Exchange) -> bool:
+    """Tell whether the player wants to be told where subtitles are."""
+    return exchange.headers.get(b"getcaptioninfo.sec") == b"1"
+
+
+def film_headers(
+    exchange: Exchange, video: VideoId, captions: Sequence[PlayableCaption] = (), *, converted: bool = False
+) -> Headers:
+    """Return the headers of a video's film. Of ``captions`` the first one's address (SRT) is told to those who ask, by
+    the way that they came: with the token that is in their own address."""
     out = [
         (b"transferMode.dlna.org", b"Streaming"),
         (b"contentFeatures.dlna.org", (CONVERTED_FEATURES if converted else CONTENT_FEATURES).encode()),
         (b"realTimeInfo.dlna.org", b"DLNA.ORG_TLAG=*"),
     ]
-    if caption is not None and exchange.headers.get(b"getcaptioninfo.sec") == b"1":
-        out.append((b"CaptionInfo.sec", caption.encode("ascii", "ignore")))
+    base = exchange.base(f"/media/{video}/") if captions and asks_for_captions(exchange) else None
+    if base is not None:
+        address = f"{base}captions/{quote(captions[0].language, safe='')}.srt"
+        out.append((b"CaptionInfo.sec", address.encode("ascii", "ignore")))
     return out
