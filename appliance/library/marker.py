@@ -64,7 +64,10 @@ class Library:
 
     def require(self) -> None:
         """Raise LibraryMissing unless the marker is there."""
-        if not self.present():
+        self._require(self._marker())
+
+    def _require(self, found: str | None) -> None:
+        if found != self.library_id:
             raise LibraryMissing(
                 "The library is not there: its marker file is missing.",
                 hint=f"Is the disk mounted? {self.root} should hold a file named {MARKER}.",
@@ -87,6 +90,7 @@ class Library:
         try:
             with naming_disk_errors("The library cannot be used"):
                 opened.append(os.open(self.root, _FOLDER))
+                self._require(_id_in(opened[-1]))  # of the folder that is open: disks come and go meanwhile
                 for name in (origin_folder(origin), video):
                     if create and _make(name, opened[-1]):
                         os.fsync(opened[-1])
@@ -96,18 +100,34 @@ class Library:
             for fd in reversed(opened):
                 os.close(fd)
 
+    def enter(self, origin: Origin, video: VideoId) -> int:
+        """Return a video's folder as an open directory, which the caller closes. Raises as ``open_folder`` does."""
+        with self.open_folder(origin, video) as folder:
+            return os.dup(folder)  # not inherited by children (PEP 446)
+
     def _marker(self) -> str | None:
         """The id in the marker file, or None: unreadable is as good as absent, we then touch nothing."""
         try:
-            fd = os.open(self.root / MARKER, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            root = os.open(self.root, _FOLDER)
         except OSError:
             return None
         try:
-            return os.read(fd, 200).decode("utf-8", "replace").strip()
-        except OSError:
-            return None
+            return _id_in(root)
         finally:
-            os.close(fd)
+            os.close(root)
+
+
+def _id_in(root: int) -> str | None:
+    try:
+        fd = os.open(MARKER, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=root)
+    except OSError:
+        return None
+    try:
+        return os.read(fd, 200).decode("utf-8", "replace").strip()
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
 
 
 def _make(name: str, parent: int) -> bool:

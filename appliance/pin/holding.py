@@ -6,6 +6,7 @@ A holding exists while a video is fetched or watched; what is whole and pinned n
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -121,8 +122,9 @@ class Holding:
         old = await asyncio.to_thread(_load, self._library, self.manifest)
         self.manifest = merged(old, self.manifest)
         folder = await to_its_end(asyncio.to_thread(self._list))  # a thread goes on writing, and we may be let go
+        enter = partial(self._library.enter, Origin(self.manifest.origin), self.video)
         for record in self._gathered.manifest.renditions:
-            if not await self._torrents.add(record, folder, sequential=sequential):
+            if not await self._torrents.add(record, folder, enter, sequential=sequential):
                 await self._ranges.add(record, self.manifest)
         await self._say_what_is_not_whole()
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -209,6 +210,7 @@ async def _seed_one(parts: Parts, manifest: Manifest, rendition: RenditionRecord
             meta=meta,
             folder=parts.library.folder(Origin(manifest.origin), manifest.video),
             names=names_in_order(rendition, meta.files),
+            enter=partial(parts.library.enter, Origin(manifest.origin), manifest.video),
         )
         judged = await parts.swarm.add(spec)
         if not judged.whole:

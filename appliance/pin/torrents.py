@@ -114,15 +114,17 @@ class OpenTorrents:
         """Hear of the torrents from now on. ``close`` ends it."""
         self._hearing.callback(self._swarm.subscribe(self._heard))
 
-    async def add(self, record: RenditionRecord, folder: Path, *, sequential: bool) -> bool:
+    async def add(self, record: RenditionRecord, folder: Path, enter: Callable[[], int], *, sequential: bool) -> bool:
         """Add a rendition's torrent over ``folder``, stopped, what lies there verified; tell whether it has one for us.
+
+        ``enter`` opens the folder (``TorrentSpec``).
 
         Raises SwarmError, DiskError.
         """
         meta = self._gathered.metas.get(RenditionName(record.name))
         if meta is None or self._is_anothers(meta.info_hash):
             return False
-        spec = self._spec(record, meta, folder)
+        spec = self._spec(record, meta, folder, enter)
         torrent = _Torrent(meta.info_hash, spec.names, ByteCount(0), meta.size, asyncio.Event())
         self._torrents[RenditionName(record.name)] = torrent
         if self._swarm.holds(torrent.info_hash):
@@ -139,7 +141,7 @@ class OpenTorrents:
             torrent.whole.set()
         return True
 
-    def _spec(self, record: RenditionRecord, meta: TorrentMeta, folder: Path) -> TorrentSpec:
+    def _spec(self, record: RenditionRecord, meta: TorrentMeta, folder: Path, enter: Callable[[], int]) -> TorrentSpec:
         spend = partial(self._spend, self._video, RenditionName(record.name))
         return TorrentSpec(
             meta=meta,
@@ -148,6 +150,7 @@ class OpenTorrents:
             web_seeds=self._web_seeds(record),
             trackers=self._trackers,
             window=OriginWindow(self._fetcher, _urls_in_order(record, meta.files), spend),
+            enter=enter,
         )
 
     def _is_anothers(self, info_hash: InfoHash) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 
@@ -119,6 +120,7 @@ async def _swap(
         meta=meta,
         folder=parts.library.folder(Origin(manifest.origin), manifest.video),
         names=names_in_order(held, meta.files),
+        enter=partial(parts.library.enter, Origin(manifest.origin), manifest.video),
         web_seeds=web_seeds(held, record.mirrors),
         trackers=record.trackers,
     )

@@ -4,12 +4,14 @@ It blocks (reading, hashing, parsing): run it in a thread.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import libtorrent as lt
 
 from appliance.errors import DiskError, SwarmError
 from appliance.swarm.extents import Extents
+from appliance.swarm.mooring import NOWHERE, Mooring, moored
 from appliance.swarm.options import SwarmOptions
 from appliance.swarm.port import TorrentSpec
 from appliance.swarm.resume import Claim, ResumeFiles
@@ -20,7 +22,10 @@ _FLAGS = lt.torrent_flags
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A torrent ready to be added, paused. Web seeds are left out where ``window`` is to come first."""
+    """A torrent ready to be added, paused. Web seeds are left out where ``window`` is to come first.
+
+    What is not whole is moored, where its folder is there; else it has no place yet (``Moorings.hold``).
+    """
 
     params: lt.add_torrent_params
     extents: Extents
@@ -28,6 +33,7 @@ class Prepared:
     trackers: tuple[str, ...]
     web_seeds: tuple[str, ...]
     given_seeds: tuple[str, ...]
+    mooring: Mooring | None
 
 
 def check_spec(spec: TorrentSpec) -> None:
@@ -60,7 +66,6 @@ def prepare(
     trackers = tuple(usable_trackers(spec.trackers, allow_private=options.allow_private))
     web_seeds = tuple(usable_web_seeds(spec.web_seeds, allow_private=options.allow_private))
     given = () if sequential and spec.window else web_seeds
-    params.save_path = str(spec.folder)
     params.renamed_files = dict(enumerate(spec.names))
     params.trackers, params.tracker_tiers = list(trackers), [0] * len(trackers)
     params.url_seeds, params.http_seeds = list(given), []
@@ -70,7 +75,17 @@ def prepare(
     params.flags = (params.flags | _FLAGS.paused | _FLAGS.update_subscribe) & ~_FLAGS.auto_managed
     if sequential:
         params.flags |= _FLAGS.sequential_download
-    return Prepared(params, extents, claim, trackers, web_seeds, given)
+    mooring = None if all(claim.have) else _moored(spec)
+    params.save_path = str(spec.folder) if all(claim.have) else NOWHERE if mooring is None else mooring.path
+    return Prepared(params, extents, claim, trackers, web_seeds, given, mooring)
+
+
+def _moored(spec: TorrentSpec) -> Mooring | None:
+    if spec.enter is None and not spec.folder.is_dir():
+        return None  # it is made once something is to come
+    with suppress(DiskError):
+        return moored(spec.folder, spec.enter)
+    return None
 
 
 def _refuse_links(extents: Extents) -> None:

@@ -117,6 +117,12 @@ class Engine:
         self.session.remove_torrent(held.handle)
         await removed.get()
 
+    async def lead(self, held: Held, path: str) -> bool:
+        """Have a torrent look for its files in another folder, once what it was asked is done; tell whether it does."""
+        moved = self.answers.expect("moved", held.info_hash)
+        held.handle.move_storage(path, lt.move_flags_t.reset_save_path_unchecked)
+        return bool(await moved.get())
+
     # questions about one
 
     async def flush(self, held: Held) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,6 +11,7 @@ import libtorrent as lt
 
 from appliance.domain.units import ByteCount, BytesPerSecond, InfoHash
 from appliance.swarm.extents import Extents
+from appliance.swarm.mooring import Mooring
 from appliance.swarm.peering import Acquaintances
 from appliance.swarm.port import Judged, RangeReader, TorrentPhase, TorrentStatus
 
@@ -95,6 +96,9 @@ class Held:
     disk_full: bool = False
     dirty: bool = False
     synced: bool = False
+    enter: Callable[[], int] | None = None
+    mooring: Mooring | None = None
+    """The open folder that it is written to; None where nothing may be written."""
     settled: bool = False
     """Whether it is known to be whole on the disk, and was said to be: at adding, or by ``Whole``."""
     fresh: set[int] = field(default_factory=set)

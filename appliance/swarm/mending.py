@@ -14,6 +14,7 @@ from appliance.swarm.counting import Counting
 from appliance.swarm.engine import Engine
 from appliance.swarm.extents import good_pieces, is_there
 from appliance.swarm.held import Held
+from appliance.swarm.mooring import moored
 from appliance.swarm.saving import Saving
 from appliance.swarm.viewing import Viewing
 
@@ -154,8 +155,12 @@ class Mending:
 
         ``pardon`` lets those come again that were banned, and calls them.
         """
+        folder, unused = held.extents.folder, None
         await self._engine.rest(held)  # what is still written fails now, not after we gave up the handle
+        if held.mooring is None or held.mooring.slack:
+            unused, held.mooring = held.mooring, await self._engine.in_thread(partial(moored, folder, held.enter))
         params = lt.read_resume_data(await self._saving.buffer(held))
+        params.save_path = held.mooring.path
         params.ti = held.handle.torrent_file()
         params.peers = list({*params.peers, *held.peers.callable})  # it leaves out many: see there
         if pardon:
@@ -163,6 +168,8 @@ class Mending:
         await self._counting.settle(held)
         async with held.writing:  # which asks the handle too
             await self._engine.take_out(held)
+            if unused is not None:
+                unused.cut()
             self._counting.forget(held)
             have = bytearray(0 if k in bad else here for k, here in enumerate(held.inventory.have))
             held.handle, refusal = await self._engine.hand_back(held.info_hash, prepare_again(params, have))

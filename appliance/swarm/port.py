@@ -52,7 +52,9 @@ class TorrentSpec:
 
     ``web_seeds`` are addresses of the file (single-file) or of a folder, ending in ``/``. ``trackers`` only those
     just confirmed. ``distrust`` hashes everything on disk before anything is asked for; without it only what the
-    resume data does not claim. ``window`` reads the origin by HTTP range for viewers who wait (``reader``).
+    resume data does not claim. ``window`` reads the origin by HTTP range for viewers who wait (``reader``). ``enter``
+    opens ``folder``, where it is the right one, for whoever is to close it; it blocks, and raises DiskError. Without it
+    any folder of that path will do, and is made where there is none.
     """
 
     meta: TorrentMeta
@@ -62,6 +64,7 @@ class TorrentSpec:
     trackers: tuple[str, ...] = ()
     distrust: bool = False
     window: RangeReader | None = None
+    enter: Callable[[], int] | None = None
 
 
 class TorrentPhase(StrEnum):

@@ -21,6 +21,7 @@ from appliance.swarm.extents import sync_files
 from appliance.swarm.freeing import Freeing
 from appliance.swarm.held import Held, Inventory
 from appliance.swarm.mending import Mending
+from appliance.swarm.moorings import Moorings, cut
 from appliance.swarm.options import SwarmOptions, is_even, lt_limit, only_gives
 from appliance.swarm.peering import connected, sampled
 from appliance.swarm.port import Flow, Judged, PeerSeen, Sample, SwarmEvent, TorrentSpec, TorrentStatus, Whole
@@ -62,6 +63,7 @@ class LibtorrentSwarm:
         self._saving = Saving(self._resume, engine.answers, engine.in_thread, engine.flush)
         self._counting = Counting(engine, self._traffic)
         self._mending = Mending(engine, self._saving, self._counting, self._viewings, self._gained)
+        self._moorings = Moorings(engine)
         self._freeing = Freeing(self._mending, self._clock, self._spawn)
         try:
             await engine.open(self._options, await engine.in_thread(self._resume.open))
@@ -103,8 +105,11 @@ class LibtorrentSwarm:
         except OSError as trouble:
             log.warning("the swarm's state could not be written: %s", trouble.strerror)
         finally:
+            torrents = list(self._held.values())
             self._held.clear()
             await self._engine.close()
+            for held in torrents:
+                cut(held)
 
     async def _save_all(self) -> None:
         changed = [held for held in self._held.values() if held.dirty]
@@ -154,18 +159,30 @@ class LibtorrentSwarm:
             raise SwarmError("This torrent is already there.")
         self._adding.add(info_hash)
         try:
-            prepared = await self._engine.in_thread(
-                functools.partial(
-                    prepare, spec, self._options, self._resume, sequential=sequential, stop=lambda: self._stopping
-                )
-            )
+            prepared = await self._prepare(spec, sequential)
             held = await self._enter(info_hash, prepared, spec, sequential)
         finally:
             self._adding.discard(info_hash)
         return held.judged(prepared.claim.missing)
 
+    async def _prepare(self, spec: TorrentSpec, sequential: bool) -> Prepared:
+        work = functools.partial(
+            prepare, spec, self._options, self._resume, sequential=sequential, stop=lambda: self._stopping
+        )
+        preparing = asyncio.ensure_future(self._engine.in_thread(work))
+        try:
+            return await asyncio.shield(preparing)
+        except asyncio.CancelledError:
+            preparing.add_done_callback(_put_aside)
+            raise
+
     async def _enter(self, info_hash: InfoHash, prepared: Prepared, spec: TorrentSpec, sequential: bool) -> Held:
-        handle = await self._engine.hand_over(info_hash, prepared.params)
+        try:
+            handle = await self._engine.hand_over(info_hash, prepared.params)
+        except BaseException:
+            if prepared.mooring is not None:
+                prepared.mooring.cut()
+            raise
         claim = prepared.claim
         held = Held(
             info_hash=info_hash,
@@ -180,6 +197,8 @@ class LibtorrentSwarm:
             settled=all(claim.have),
             dirty=any(claim.have),
             given_seeds=set(prepared.given_seeds),
+            enter=spec.enter,
+            mooring=prepared.mooring,
         )
         self._held[info_hash] = held
         held.bar(only_gives(self._budget) and not held.inventory.whole)
@@ -210,6 +229,7 @@ class LibtorrentSwarm:
             await self._counting.settle(held)
             await self._engine.flush(held)
             await self._engine.take_out(held)
+            cut(held)
             self._counting.forget(held)
 
     def _must(self, info_hash: InfoHash) -> Held:
@@ -226,6 +246,7 @@ class LibtorrentSwarm:
             await self._settle(held)
         if held.doubted:
             raise DiskError("The video's files cannot be looked at.", hint="Is the disk there? It is tried again.")
+        await self._moorings.hold(held)
         held.started, held.fault, held.disk_full = True, "", False
         held.handle.unset_flags(lt.torrent_flags.upload_mode)
         held.handle.clear_error()
@@ -242,9 +263,13 @@ class LibtorrentSwarm:
         held = self._must(info_hash)
         held.started = False
         held.handle.pause()
+        if held.mooring is not None:
+            held.mooring.slack = True
         viewing = self._viewings.get(info_hash)
         if viewing is not None and not viewing.steering.watched:
             self.left(viewing)  # nobody reads now, so nothing is read ahead either
+        elif viewing is None:
+            await self._moorings.let_go(held)
 
     async def save(self, info_hash: InfoHash) -> None:
         held = self._must(info_hash)
@@ -325,6 +350,7 @@ class LibtorrentSwarm:
         held = self._must(info_hash)
         if not 0 <= file_index < len(held.extents.names):
             raise SwarmError("The torrent has no such file.")
+        await self._moorings.hold(held)  # a viewer's bytes are written also where it is stopped
         viewing = self._viewings.get(info_hash)
         if viewing is None:
             viewing = self._viewings[info_hash] = Viewing(held, self)
@@ -391,7 +417,12 @@ class LibtorrentSwarm:
             del self._viewings[viewing.held.info_hash]
             self._pace()
         if not self._stopping:
-            self._spawn(viewing.close())
+            self._spawn(self._close(viewing))
+
+    async def _close(self, viewing: Viewing) -> None:
+        await viewing.close()
+        if not viewing.held.started:
+            await self._moorings.let_go(viewing.held)
 
     # what alerts lead to
 
@@ -404,6 +435,7 @@ class LibtorrentSwarm:
         """Say that a torrent is whole once its bytes have really reached the files, and all of them did."""
         if held.inventory.whole and not held.settled and not held.fresh and not held.doubted and not held.closing:
             held.settled = True
+            self._spawn(self._moorings.let_go(held))
             self._emit(Whole(held.info_hash))
 
     async def _read_everything_again(self) -> None:
@@ -417,3 +449,9 @@ class LibtorrentSwarm:
 
     def _gained(self, held: Held, piece: int) -> None:
         self._watching.gained(held, piece)
+
+
+def _put_aside(preparing: "asyncio.Future[Prepared]") -> None:
+    """Nobody waits any more for what was prepared."""
+    if not preparing.cancelled() and preparing.exception() is None and (mooring := preparing.result().mooring):
+        mooring.cut()

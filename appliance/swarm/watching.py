@@ -47,6 +47,8 @@ class Watching:
             lt.torrent_checked_alert: lambda a: self._answers.give("", "checked", info_hash_of(a)),
             lt.fastresume_rejected_alert: lambda a: self._answers.give(a.message(), "checked", info_hash_of(a)),
             lt.torrent_removed_alert: lambda a: self._answers.give(None, "removed", InfoHash(str(a.info_hashes.v1))),
+            lt.storage_moved_alert: lambda a: self._answers.give(True, "moved", info_hash_of(a)),
+            lt.storage_moved_failed_alert: lambda a: self._answers.give(False, "moved", info_hash_of(a)),
             lt.cache_flushed_alert: lambda a: self._answers.give(None, "flushed", info_hash_of(a)),
             lt.save_resume_data_alert: self._saved,
             lt.save_resume_data_failed_alert: lambda a: self._answers.fail(a.message(), "saved", info_hash_of(a)),
@@ -137,6 +139,8 @@ class Watching:
         if held is None or held.fault:
             return
         held.fault, held.disk_full = message, error.value() in _NO_ROOM
+        if held.mooring is not None:
+            held.mooring.slack = True
         held.handle.pause()
         self._emit(Fault(info_hash, message, held.disk_full))
         self._faulted(held)
