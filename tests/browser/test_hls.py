@@ -10,7 +10,7 @@ import pytest
 from tests.world.lab import Lab, need_namespaces
 from tests.world.media import Layout, make
 
-pytestmark = [pytest.mark.net, pytest.mark.browser, pytest.mark.trial]
+pytestmark = [pytest.mark.net, pytest.mark.browser, pytest.mark.alone, pytest.mark.trial]
 
 QUICK, SLOW = 12_000_000, 1_300_000
 """Bits/s of the link before and after it becomes slow."""

@@ -23,6 +23,7 @@ MOST = 0.050
 """Seconds of processor time for one page, that of asking for it and reading it included."""
 
 
+@pytest.mark.alone
 @pytest.mark.trial
 async def test_a_page_of_a_hundred_out_of_ten_thousand_takes_less_than_50_ms(tmp_path: Path) -> None:
     data = tmp_path / "data"

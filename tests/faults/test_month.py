@@ -17,7 +17,7 @@ from tests.world.origin import Origin
 from tests.world.peers import Peer
 from tests.world.wall import Wall
 
-pytestmark = [pytest.mark.net, pytest.mark.trial]
+pytestmark = [pytest.mark.net, pytest.mark.alone, pytest.mark.trial]
 
 MIB = 1 << 20
 BOX, PLAYER, ORIGIN, LEECH = "10.77.0.2", "10.77.0.3", "10.78.0.1", "10.78.0.2"

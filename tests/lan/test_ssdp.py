@@ -306,6 +306,7 @@ class TestOnAir:
                 "198.51.100.2": [],
             }
 
+    @pytest.mark.alone
     @pytest.mark.trial
     def test_answers_to_a_flood_are_few_and_it_costs_under_a_twentieth_of_a_core(self, lab: Lab) -> None:
         box, screen = lab.host("box", "10.77.0.1"), lab.host("tv", "10.77.0.2")

@@ -18,7 +18,7 @@ from tests.media.filming import Cinema, cinema, shelf
 from tests.world.lab import not_run
 from tests.world.media import Layout, Made, make
 
-pytestmark = pytest.mark.trial
+pytestmark = [pytest.mark.alone, pytest.mark.trial]
 
 SECONDS = 120
 FORMS = [(layout, arriving) for layout in Layout for arriving in (False, True)]

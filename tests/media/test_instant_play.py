@@ -20,7 +20,7 @@ from tests.world.origin import Origin
 from tests.world.peers import Peer
 from tests.world.published import Published
 
-pytestmark = pytest.mark.net
+pytestmark = [pytest.mark.net, pytest.mark.alone]
 
 RATE, DELAY = 20e6, 0.02
 """The box's link: bits/s, and seconds each way."""

@@ -13,7 +13,7 @@ from tests.media.filming import Cinema, cinema, shelf
 from tests.media.test_film_players import hashes, run
 from tests.world.media import Layout, Made, make
 
-pytestmark = pytest.mark.trial
+pytestmark = [pytest.mark.alone, pytest.mark.trial]
 
 SECONDS = 120
 FORMS = [(layout, arriving) for layout in (Layout.MUXED, Layout.SPLIT, Layout.TS) for arriving in (False, True)]

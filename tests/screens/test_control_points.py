@@ -9,7 +9,7 @@ from tests.screens.players import need, playing
 from tests.screens.programs import begun
 from tests.world.media import Layout
 
-pytestmark = [pytest.mark.net, pytest.mark.trial]
+pytestmark = [pytest.mark.net, pytest.mark.alone, pytest.mark.trial]
 
 DESCRIPTION = f"http://{BOX}:7333/dlna/description.xml"
 FOLDERS = ["Newest", "Channels", "Rules", "Being watched", "All by name"]

@@ -9,7 +9,7 @@ from tests.screens.kodi import Kodi, begin
 from tests.screens.players import near
 from tests.world.media import Layout
 
-pytestmark = [pytest.mark.net, pytest.mark.trial]
+pytestmark = [pytest.mark.net, pytest.mark.alone, pytest.mark.trial]
 
 PLAYER = "Kodi"
 

@@ -8,7 +8,7 @@ from tests.screens import players
 from tests.screens.home import SECONDS, SHARES, Home
 from tests.world.media import Layout
 
-pytestmark = [pytest.mark.net, pytest.mark.trial]
+pytestmark = [pytest.mark.net, pytest.mark.alone, pytest.mark.trial]
 
 PLAY = {"ffprobe": players.ffprobe, "mpv": players.mpv, "VLC": players.vlc, "GStreamer": players.gstreamer}
 

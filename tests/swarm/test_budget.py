@@ -14,7 +14,7 @@ from tests.world.media import make
 from tests.world.origin import Origin
 from tests.world.peers import Peer
 
-pytestmark = [pytest.mark.net, pytest.mark.trial]
+pytestmark = [pytest.mark.net, pytest.mark.alone, pytest.mark.trial]
 
 MORE = 2_000_000
 """Bytes that the budget leaves once the swarm has begun."""

@@ -138,6 +138,7 @@ def saturated(processes: int, threads: int) -> Iterator[None]:
             other.wait()
 
 
+@pytest.mark.alone
 @pytest.mark.trial
 def test_a_saturated_processor_leaves_the_round_trip_of_an_idle_link_as_it_was(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
@@ -168,6 +169,7 @@ def test_a_saturated_processor_leaves_the_round_trip_of_an_idle_link_as_it_was(
     assert busy < quiet + 0.005, "a tenth of what the brake calls a queue"
 
 
+@pytest.mark.alone
 async def test_what_waits_in_the_routers_queue_is_felt(lab: Lab) -> None:
     lab.shape(2_000_000, 0.4)
     far, box = lab.host("sink", "10.78.0.10"), lab.host("sender", "10.77.0.2")

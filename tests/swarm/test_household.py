@@ -17,7 +17,7 @@ from tests.world.media import make
 from tests.world.origin import Origin
 from tests.world.peers import Peer
 
-pytestmark = [pytest.mark.net, pytest.mark.trial]
+pytestmark = [pytest.mark.net, pytest.mark.alone, pytest.mark.trial]
 
 UPLINK = 8_000_000
 """Bits/s that the router sends to the internet."""

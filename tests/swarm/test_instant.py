@@ -20,7 +20,7 @@ from tests.world.lab import Host, Lab, need_namespaces
 from tests.world.media import MadeFile, long_film, pieces_of
 from tests.world.peers import Peer
 
-pytestmark = pytest.mark.net
+pytestmark = [pytest.mark.net, pytest.mark.alone]
 
 RATE, DELAY = 20e6, 0.02
 START_SECONDS, SEEK_SECONDS = 1.7, 1.9

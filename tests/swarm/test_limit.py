@@ -19,7 +19,7 @@ from tests.world.media import long_film
 from tests.world.origin import Origin
 from tests.world.published import Published
 
-pytestmark = [pytest.mark.net, pytest.mark.trial]
+pytestmark = [pytest.mark.net, pytest.mark.alone, pytest.mark.trial]
 
 LIMIT = 1 << 20
 SECONDS = 20.0

@@ -55,6 +55,7 @@ def _sharer(swarm: LibtorrentSwarm, films: dict[str, tuple[Content, int]], limit
     )
 
 
+@pytest.mark.alone
 @pytest.mark.trial
 async def test_the_only_copy_goes_out_before_the_popular_one_under_one_limit(tmp_path: Path) -> None:
     limit = 1 * MIB
@@ -81,6 +82,7 @@ async def test_the_only_copy_goes_out_before_the_popular_one_under_one_limit(tmp
 
 
 @pytest.mark.net
+@pytest.mark.alone
 @pytest.mark.trial
 def test_the_appliance_gives_its_only_copy_out_before_the_popular_one_to_hosts_of_the_internet(
     lab: Lab, tmp_path: Path

@@ -151,6 +151,7 @@ def _more(flows: list[Flow], swarm: LibtorrentSwarm) -> list[Flow]:
     return flows
 
 
+@pytest.mark.alone
 @pytest.mark.trial
 async def test_the_internet_is_held_to_its_limit_and_the_lan_is_not(tmp_path: Path) -> None:
     """Four greedy peers of the internet, one of the LAN; the limit holds over 20 s and follows a change within two."""
@@ -263,6 +264,7 @@ async def test_what_is_wanted_comes_while_nothing_may_be_given(tmp_path: Path) -
             await until(lambda: all_seed([takes]), 60)
 
 
+@pytest.mark.alone
 @pytest.mark.trial
 async def test_a_web_seed_on_a_private_address_is_held_to_the_download_limit(tmp_path: Path) -> None:
     film = Content.of({"film.mp4": noise(24 * MIB)}, piece=256 * KIB)

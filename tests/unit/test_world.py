@@ -364,6 +364,7 @@ def test_hosts_of_a_lab_reach_each_other_until_a_plug_is_pulled(lab: Lab) -> Non
 
 
 @pytest.mark.net
+@pytest.mark.alone
 def test_a_slow_wire_has_its_rate_and_its_delay(lab: Lab) -> None:
     server = lab.host("origin", "10.78.0.1", rate=16e6, delay=0.02)
     box = lab.host("box", "10.77.0.1")
