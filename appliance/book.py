@@ -6,6 +6,7 @@ what the dashboard saved, that over the default.
 """
 
 import os
+import re
 import tomllib
 import types
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import msgspec
 
-from appliance.endpoints import CHECKS, Unusable
+from appliance.endpoints import CHECKS, Unusable, quoted
 from appliance.errors import BadInput
 from appliance.settings import Settings
 
@@ -32,6 +33,8 @@ NEEDS_RESTART = frozenset(
     {"web.host", "web.port", "web.base_path", "lan.mdns", "lan.name", "swarm.listen_port", "swarm.interfaces"}
 )
 _NOTHING = frozenset({"", "none", "unlimited"})
+LARGEST = 2**53 - 1
+"""A bound that is there for JSON's sake (RFC 8259, 6): nobody meets it."""
 
 
 class Source(StrEnum):
@@ -186,8 +189,14 @@ def from_file(path: Path) -> dict[str, Any]:
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise BadInput(f"The settings file {path} cannot be read.", field="config") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(
+            f"The settings file {path} cannot be read: {error.strerror}.",
+            hint="Give another one with --config, or none.",
+            field="config",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"The settings file {path} is not TOML: it is no text.", field="config") from error
+    except ValueError as error:  # TOMLDecodeError, and what Python itself refuses, such as an endless number
         raise BadInput(f"The settings file {path} is not TOML: {error}.", field="config") from error
     return flat(tree)
 
@@ -241,11 +250,37 @@ def compose(layers: Mapping[Source, Mapping[str, Any]], names: Mapping[str, str]
         text, _, where = str(error).partition(" - at `$.")
         path = where.rstrip("`")
         field = FIELDS.get(path)
-        hint = "" if field is None else f"{field.description} {_range(field)}".strip()
-        text = "This cannot be used" if "regex" in text else text
-        raise BadInput(f"{path or 'A setting'}: {text[:1].lower()}{text[1:]}.", hint=hint, field=path) from error
+        if field is None:
+            raise BadInput(f"{path or 'A setting'} cannot be used.", field=path) from error
+        hint = f"{field.description} {_range(field)}".strip()
+        raise BadInput(f"{path}: {_amiss(field, _in(tree, path), text)}.", hint=hint, field=path) from error
     _check_texts(settings)
     return Page(settings, sources)
+
+
+def _in(tree: Mapping[str, Any], path: str) -> Any:
+    value: Any = tree
+    for part in path.split("."):
+        value = value[part]
+    return value
+
+
+def _amiss(field: _Field, value: object, said: str) -> str:
+    """Say what is wrong with a value, as its owner would. ``said``: what msgspec says of it."""
+    if "of length <=" in said:
+        return f"this is longer than {re.sub(r'[^0-9]', '', said)} letters"
+    if not isinstance(value, str | int | float):
+        return "this is no single value"
+    shown = quoted("nothing" if value == "" else str(value))
+    if field.kind == "choice":
+        return f"{shown} is none of its words"
+    if field.kind == "switch":
+        return f"{shown} is neither on nor off"
+    if field.kind == "text":
+        return f"{shown} cannot be used"
+    if ">=" in said or "<=" in said:
+        return f"{shown} is too {'small' if '>=' in said else 'large'}"
+    return f"{shown} is not a {'whole number' if field.kind == 'number' else 'number'}"
 
 
 def _check_texts(settings: Settings) -> None:
@@ -260,9 +295,9 @@ def _check_texts(settings: Settings) -> None:
 def _range(field: _Field) -> str:
     if field.choices:
         return "It is one of " + ", ".join(field.choices) + "."
-    if field.least is not None and field.most is not None:
-        return f"It is between {field.least:g} and {field.most:g}."
-    return "" if field.least is None else f"It is at least {field.least:g}."
+    if field.least is not None and field.most is not None and field.most < LARGEST:
+        return f"It is between {field.least:.15g} and {field.most:.15g}."
+    return "" if field.least is None else f"It is at least {field.least:.15g}."
 
 
 def load(

@@ -15,7 +15,7 @@ MOST = 32
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _INTERFACE = re.compile(r"(?![0-9.]+$)[A-Za-z0-9][A-Za-z0-9._@-]{0,14}")
 """A network interface's name on Linux: 15 letters at most (IFNAMSIZ); digits alone are a mistyped address."""
-_PATTERN = re.compile(r"[A-Za-z0-9*?._@-]{1,15}")
+_PATTERN = re.compile(r"[A-Za-z0-9*?._@][A-Za-z0-9*?._@-]{0,14}")
 
 
 class Unusable(ValueError):
@@ -32,11 +32,11 @@ def nodes(text: str) -> None:
     for entry in _entries(text, hint):
         host, colon, port = entry.rpartition(":")
         if not colon or (":" in host and not host.startswith("[")):
-            raise Unusable(f"{_quoted(entry)} has no port", hint)
+            raise Unusable(f"{quoted(entry)} has no port", hint)
         if not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
-            raise Unusable(f"the port of {_quoted(entry)} is not a number from 1 to 65535", hint)
+            raise Unusable(f"the port of {quoted(entry)} is not a number from 1 to 65535", hint)
         if not _is_host(host):
-            raise Unusable(f"{_quoted(host)} is not a host name or an address", hint)
+            raise Unusable(f"{quoted(host)} is not a host name or an address", hint)
 
 
 def interfaces(text: str) -> None:
@@ -44,7 +44,7 @@ def interfaces(text: str) -> None:
     hint = "Write addresses or names, with commas between them: eth0, 192.168.1.5. The port is swarm.listen_port."
     for entry in _entries(text, hint):
         if not (_is_address(entry.removeprefix("[").removesuffix("]")) or _INTERFACE.fullmatch(entry)):
-            raise Unusable(f"{_quoted(entry)} is not an address or an interface", hint)
+            raise Unusable(f"{quoted(entry)} is not an address or an interface", hint)
 
 
 def patterns(text: str) -> None:
@@ -52,14 +52,14 @@ def patterns(text: str) -> None:
     hint = "Write names as `ip link` shows them, with commas between them; * stands for any letters: eth0, wlan*."
     for entry in _entries(text, hint):
         if not _PATTERN.fullmatch(entry):
-            raise Unusable(f"{_quoted(entry)} is not an interface", hint)
+            raise Unusable(f"{quoted(entry)} is not an interface", hint)
 
 
 def listener(text: str) -> None:
     """Raise Unusable unless ``text`` is an address or a host name to listen on."""
     if not _is_host(text) or text.startswith("["):
         hint = "Write 0.0.0.0 for every interface, 127.0.0.1 for this machine alone, or one of its addresses."
-        raise Unusable(f"{_quoted(text)} is not an address", hint)
+        raise Unusable(f"{quoted(text)} is not an address", hint)
 
 
 def timezone(text: str) -> None:
@@ -70,7 +70,7 @@ def timezone(text: str) -> None:
     try:
         ZoneInfo(text)
     except (ValueError, OSError, LookupError) as error:  # a name it has no file for, or that is a folder, or a path
-        raise Unusable(f"{_quoted(text)} is not a time zone", _nearest_zone(text) or hint) from error
+        raise Unusable(f"{quoted(text)} is not a time zone", _nearest_zone(text) or hint) from error
 
 
 def _nearest_zone(text: str) -> str:
@@ -132,6 +132,7 @@ def _is_host(text: str) -> bool:
     return len(text) <= 253 and not labels[-1].isdigit() and all(_LABEL.fullmatch(label) for label in labels)
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """Return what somebody wrote for a sentence about it: in quotes, short, without what cannot be seen."""
     shown = "".join(letter for letter in text if letter.isprintable())
     return f"“{shown[:60]}”"

@@ -164,10 +164,10 @@ class Lan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     name: Annotated[
         str,
         Meta(
-            pattern=r"^[A-Za-z0-9-]+$",
+            pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$",
             min_length=1,
             max_length=60,
-            description="Name on this network: letters, digits, hyphens.",
+            description="Name on this network: letters, digits, hyphens between them.",
         ),
     ] = "seedkeep"
     dlna: Annotated[bool, Meta(description="Show what is here on DLNA televisions and players.")] = True

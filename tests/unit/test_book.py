@@ -52,8 +52,11 @@ def test_what_is_fixed_elsewhere_cannot_be_changed_in_the_dashboard() -> None:
         ("timezone", "Paris", "Did you mean Europe/Paris?"),
         ("timezone", "../etc/passwd", "is not a time zone"),
         ("timezone", "Europe", "is not a time zone"),
-        ("billing_day", "0", ">= 1"),
-        ("monthly_upload", "-5", ">= 0"),
+        ("billing_day", "0", "“0” is too small"),
+        ("monthly_upload", "-5", "“-5” is too small. Bytes that may go up each month. It is at least 0."),
+        ("monthly_upload", "9" * 30, "is too large"),
+        ("probe_host", "a b", "“a b” cannot be used"),
+        ("probe_host", "x" * 300, "longer than 253 letters"),
     ],
 )
 def test_a_bandwidth_that_cannot_be_is_refused_by_its_path(path: str, text: str, said: str) -> None:
@@ -86,6 +89,10 @@ def test_an_unknown_key_of_the_file_is_named(tmp_path: Path, text: str, path: st
         ("SEEDKEEP_SWARM__ENCRYPTION", "sometimes", "one of enabled, forced, disabled"),
         ("SEEDKEEP_LAN__MDNS", "perhaps", "Announce"),
         ("SEEDKEEP_LIBRARY__FLOOR_BYTES", "-1", "at least 0"),
+        ("SEEDKEEP_TV__COPIES", "always", "one of off, when_needed"),
+        ("SEEDKEEP_PIN__CACHE_BYTES", "many", "at least 0"),
+        ("SEEDKEEP_LAN__NAME", "-1", "letters, digits, hyphens between them"),
+        ("SEEDKEEP_LAN__NAME", "", "letters, digits, hyphens between them"),
     ],
 )
 def test_a_wrong_value_says_where_and_what_it_may_be(name: str, text: str, hint: str) -> None:
@@ -93,6 +100,8 @@ def test_a_wrong_value_says_where_and_what_it_may_be(name: str, text: str, hint:
         load({name: text}, None)
     assert variable(wrong.value.field) == name
     assert hint in wrong.value.hint
+    for word in ("`int`", "`str`", "enum", "regex", "e+"):
+        assert word not in f"{wrong.value.message} {wrong.value.hint}"
 
 
 @pytest.mark.parametrize(
@@ -166,8 +175,14 @@ def test_a_file_that_is_not_toml_is_one_sentence(tmp_path: Path, content: bytes)
     file.write_bytes(content)
     with pytest.raises(BadInput, match="is not TOML"):
         load({}, file)
-    with pytest.raises(BadInput, match="cannot be read"):
+    with pytest.raises(BadInput, match="cannot be read: No such file"):
         load({}, tmp_path / "nowhere.toml")
+    file.write_text("[web]\nport = " + "9" * 5000)
+    with pytest.raises(BadInput, match="is not TOML"):
+        load({}, file)
+    file.write_text("[web]\nport = [1, 2]")
+    with pytest.raises(BadInput, match="this is no single value"):
+        load({}, file)
 
 
 def test_every_setting_has_a_sentence_and_a_variable_of_its_own() -> None:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance import printout
+from appliance.book import load
 from appliance.domain.catalogue import VideoLine, VideoPage, VideoSort
 from appliance.domain.channel import Trouble
 from appliance.domain.pin import PinState, Wish
@@ -18,6 +19,7 @@ from appliance.domain.plan import Decision, Disk, Filters, Reason, ReasonCode, R
 from appliance.domain.traffic import Budget, TrafficClass
 from appliance.domain.units import ByteCount, BytesPerSecond, ChannelId, Origin, RuleId, VideoId, video_id
 from appliance.domain.video import Storyboard, Upstream
+from appliance.errors import BadInput
 from appliance.seed.schedule import Allowance, Schedule, Span, Used, in_force
 from appliance.settings import Settings
 from policies.explain import sentence
@@ -377,6 +379,34 @@ def test_a_size_that_may_be_empty_is_set_in_gb_and_emptied_again() -> None:
     assert "GB" in shown.label
     assert (settings.parse(daily, "0.5"), settings.parse(daily, " ")) == (500_000_000, None)
     assert settings.untouched(daily, "")
+
+
+def test_every_setting_says_its_unit_and_its_bounds_in_it() -> None:
+    options = {o.path: o for o in load({}, None).options()}
+    shown = {f.key: f for group in settings.groups(options.values()) for f in group.fields}
+    for path, field in shown.items():
+        assert ("GB" in field.label) == path.endswith("_bytes"), path
+        if field.kind == "number":
+            with pytest.raises(ValueError, match="Write a number from"):
+                settings.parse(options[path], "-1")
+            with pytest.raises(ValueError, match="number"):
+                settings.parse(options[path], "9" * 25)
+    with pytest.raises(ValueError, match="from 5 to 86,400"):
+        settings.parse(options["pin.patience"], "2")
+    with pytest.raises(ValueError, match="from 0 on"):
+        settings.parse(options["pin.cache_bytes"], "-3")
+
+
+def test_a_refused_text_is_told_without_what_stands_beside_the_field_already() -> None:
+    options = {o.path: o for o in load({}, None).options()}
+    for path, text, said in (
+        ("lan.name", "-1", "“-1” cannot be used."),
+        ("tv.copies", "always", "“always” is none of its words."),
+        ("lan.allow_interfaces", "<b>", "“<b>” is not an interface. Write names as"),
+    ):
+        with pytest.raises(BadInput) as wrong:
+            load({}, None, saved={path: text})
+        assert settings.refused(options[path], wrong.value).startswith(said)
 
 
 def test_the_first_password_is_never_shown() -> None:

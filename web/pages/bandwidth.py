@@ -10,6 +10,7 @@ from appliance.errors import BadInput
 from appliance.store import ledger
 from web.pages.show import Asked, block, fields, go, services, show
 from web.views import pace, traffic, week
+from web.views.settings import refused
 
 QUIET = timedelta(hours=2)
 
@@ -36,8 +37,8 @@ async def limit(request: Asked) -> Response[str]:
         try:
             await house.settings.save(changes)
         except BadInput as error:
-            said = error.message.removeprefix(f"{error.field}: ")
-            errors[error.field.removeprefix("bandwidth.")] = f"{said} {error.hint}".strip()
+            said = {o.path: refused(o, error) for o in house.settings.options() if o.path == error.field}
+            errors[error.field.removeprefix("bandwidth.")] = said.get(error.field, error.message)
     if errors:
         return await _page(request, errors, sent, status=422)
     return go(request, "bandwidth", "limits")

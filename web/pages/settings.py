@@ -45,7 +45,8 @@ async def save(request: Asked) -> Response[str]:
         try:
             await house.settings.save(changes)
         except BadInput as error:
-            errors[error.field] = error.hint or error.message
+            said = {o.path: views.refused(o, error) for o in house.settings.options() if o.path == error.field}
+            errors[error.field] = said.get(error.field, error.message)
     if errors:
         return await _page(request, errors=errors, typed=sent, status=422)
     return go(request, "settings", "saved")

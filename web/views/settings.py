@@ -5,8 +5,10 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
+from appliance.book import LARGEST
+from appliance.errors import BadInput
 from appliance.store.logins import Login, Token
 from web.services import Option, Source
 from web.views import words
@@ -39,14 +41,16 @@ LABELS = {
     "outgoing_utp": "Outgoing uTP",
     "peers_per_video": "Peers for each video",
     "webtorrent": "WebTorrent",
-    "floor_bytes": "Floor in GB",
-    "floor_percent": "Floor in percent",
+    "floor_bytes": "Floor, GB",
+    "floor_percent": "Floor, percent",
     "at_once": "Videos at once",
     "origin_daily_bytes": "From one server, GB a day",
     "announce_at_once": "Videos that look for peers at once",
     "challenge_daily_bytes": "Checks of copies, GB a day",
-    "protect_days": "Patience with an origin",
-    "patience": "Patience with a silent video",
+    "protect_days": "Patience with an origin, days",
+    "patience": "Patience with a silent video, seconds",
+    "watched": "What was only watched",
+    "cache_bytes": "Room for what was watched, GB",
     "web_videos": "Plain MP4 files too",
     "mdns": "Announce on this network",
     "name": "Name of this box",
@@ -54,7 +58,7 @@ LABELS = {
     "allow_interfaces": "Interfaces of this network",
     "deny_interfaces": "Interfaces left out",
     "copies": "Copies for televisions",
-    "copies_bytes": "Room for copies in GB",
+    "copies_bytes": "Room for copies, GB",
     "data_dir": "Data folder",
     "library_dir": "Media folder",
     "export_dir": "Folder for exports",
@@ -135,10 +139,28 @@ def parse(option: Option, text: str) -> object:
             raise ValueError("This must be a number.") from None
         if not math.isfinite(value * 1e9):
             raise ValueError("This number is too large.")
-        if option.path.endswith("_bytes"):
-            return round(value * 1e9)
-        return round(value) if isinstance(option.default, int) else value
+        scale = 1e9 if option.path.endswith("_bytes") else 1
+        _check(option, value, scale)
+        return value if isinstance(option.default, float) else round(value * scale)
     return text
+
+
+def _check(option: Option, value: float, scale: float) -> None:
+    """Raise ValueError with one sentence for a number outside its setting's bounds, in the field's own unit."""
+    least, most = option.least, option.most
+    bounded = most is not None and most < LARGEST
+    if (least is not None and value * scale < least) or (bounded and value * scale > cast(float, most)):
+        up_to = f"to {cast(float, most) / scale:,.15g}" if bounded else "on"
+        raise ValueError(f"Write a number from {(least or 0) / scale:,.15g} {up_to}.")
+    if value * scale > LARGEST:
+        raise ValueError("This number is too large.")
+
+
+def refused(option: Option, error: BadInput) -> str:
+    """Return what a field says of a text that was refused; what the setting is stands above it already."""
+    said = error.message.removeprefix(f"{error.field}: ")
+    hint = "" if error.hint.startswith(option.description) else error.hint
+    return f"{said[:1].upper()}{said[1:]} {hint}".strip()
 
 
 def _is_number(option: Option) -> bool:
