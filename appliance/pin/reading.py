@@ -13,7 +13,7 @@ from appliance.domain.pin import PinState
 from appliance.domain.shelf import NotPlayable, Playable, PlayableCaption, Reader
 from appliance.domain.units import ByteCount, Origin, RenditionName, VideoId
 from appliance.domain.video import Rendition, Upstream
-from appliance.errors import LibraryMissing, NoSpace, NotFound, QuotaUsed, SeedkeepError
+from appliance.errors import LibraryMissing, NoSpace, NotFound, OriginError, QuotaUsed, SeedkeepError
 from appliance.library import files
 from appliance.library.manifest import Manifest, media_names, to_playable
 from appliance.pin.beside import Beside
@@ -226,7 +226,10 @@ class HouseShelf:
         except NoSpace as error:
             raise NotPlayable(error.code, error.message, error.hint, 507) from error
         except SeedkeepError as error:
-            raise NotPlayable(error.code, error.message, error.hint, 503) from error
+            # What its origin no longer has, or keeps for others, is as gone as what was never there: asking again is
+            # of no use, and a screen that is told "later" does ask again.
+            gone = isinstance(error, OriginError) and not error.retryable
+            raise NotPlayable(error.code, error.message, error.hint, 404 if gone else 503) from error
 
     async def _open_now(self, video: VideoId) -> Holding:
         async with self._opened.door(video):

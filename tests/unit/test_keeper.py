@@ -345,6 +345,25 @@ async def test_without_room_a_viewer_is_told_so(tmp_path: Path, origin: Origin) 
         assert refusal.value.status == 507
 
 
+@pytest.mark.parametrize(("gone", "status"), [("deleted", 404), ("private", 404), ("away", 503)])
+async def test_a_viewer_of_what_its_origin_has_no_more_is_told_that_it_is_gone_and_not_to_come_again(
+    tmp_path: Path, origin: Origin, gone: str, status: int
+) -> None:
+    film = origin.add_video(make())
+    async with a_box(tmp_path, origin) as box:
+        video = await box.know(film)
+        match gone:
+            case "deleted":
+                film.delete()
+            case "private":
+                film.make_private()
+            case _:
+                origin.fault("*", "deaf")
+        with pytest.raises(NotPlayable) as refusal:
+            await box.shelf.playable(video)
+        assert refusal.value.status == status, refusal.value.message
+
+
 async def test_a_video_being_watched_is_released_when_the_viewer_leaves(tmp_path: Path, origin: Origin) -> None:
     film = origin.add_video(make())
     async with a_box(tmp_path, origin) as box:
