@@ -249,6 +249,9 @@ async def test_a_film_answers_as_dlna_players_need_it_and_past_its_end_with_416(
             text = await client.get(head.headers["CaptionInfo.sec"])
             assert text.headers["content-type"] == "application/x-subrip; charset=utf-8"
             assert text.text == SRT
+            for asked, told in (("Background", "Background"), ("Streaming", "Streaming"), ("Interactive", "Streaming")):
+                said = await client.head(shown.url, headers={"transferMode.dlna.org": asked})
+                assert said.headers["transferMode.dlna.org"] == told
             past = await client.get(shown.url, headers={"Range": f"bytes={size}-"})
             assert (past.status_code, past.headers["content-range"]) == (416, f"bytes */{size}")
             same = await client.get(shown.url, headers={"If-None-Match": head.headers["etag"]})

@@ -31,8 +31,9 @@ def film_headers(
 ) -> Headers:
     """Return the headers of a video's film. Of ``captions`` the first one's address (SRT) is told to those who ask, by
     the way that they came: with the token that is in their own address."""
+    slowly = exchange.headers.get(b"transfermode.dlna.org", b"").strip().lower() == b"background"  # as the flags allow
     out = [
-        (b"transferMode.dlna.org", b"Streaming"),
+        (b"transferMode.dlna.org", b"Background" if slowly else b"Streaming"),
         (b"contentFeatures.dlna.org", (CONVERTED_FEATURES if converted else CONTENT_FEATURES).encode()),
         (b"realTimeInfo.dlna.org", b"DLNA.ORG_TLAG=*"),
     ]
