@@ -1,7 +1,6 @@
 """``/pins``: what we promised to hold, and what a person wishes above all rules."""
 
 import asyncio
-from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -16,26 +15,17 @@ from appliance.store import lists, pins, videos
 from web.access.areas import API
 from web.api.channels import Became, relative, resolve
 from web.api.listing import Ident, Limit, Listing, Offset
-from web.api.shapes import TroubleBody, play_path, trouble
+from web.api.shapes import PinBody, pin_body, play_path
 from web.context import AnyRequest, house
 from web.problems import Problem, Refusal, not_found
 
 
-class PinLine(msgspec.Struct, frozen=True):
-    """One promise. ``hand`` is true for a person's wish; ``done`` counts verified bytes of ``size``."""
+class PinLine(PinBody, frozen=True, kw_only=True):
+    """One promise, and whose it is. ``hand`` is true for a person's wish."""
 
     video_id: str
     title: str
-    state: str
     hand: bool
-    renditions: list[str]
-    size: int
-    done: int
-    since: datetime
-    pinned_at: datetime | None
-    trouble: TroubleBody | None
-    failures: int
-    next_try: datetime | None
     play: str
 
 
@@ -62,18 +52,10 @@ async def list_pins(request: AnyRequest, of: State = None, limit: Limit = 100, o
         len(every),
         [
             PinLine(
+                **msgspec.structs.asdict(pin_body(p)),
                 video_id=p.video,
                 title=lines[p.video].title if p.video in lines else "",
-                state=p.state.value,
                 hand=p.video in lines and lines[p.video].wish is Wish.PIN,
-                renditions=list(p.renditions),
-                size=p.size,
-                done=p.done,
-                since=p.since,
-                pinned_at=p.pinned_at,
-                trouble=trouble(p.trouble),
-                failures=p.failures,
-                next_try=p.next_try,
                 play=play_path(p.video),
             )
             for p in shown

@@ -1,4 +1,4 @@
-"""Bodies that several resources share: troubles, decisions, videos in a list. This module makes them of domain values.
+"""Bodies that several resources share: this module makes troubles, decisions, pins, lines of videos of domain values.
 
 Byte counts are integers, times RFC 3339 in UTC.
 """
@@ -10,7 +10,7 @@ import msgspec
 
 from appliance.domain.catalogue import VideoLine
 from appliance.domain.channel import Trouble
-from appliance.domain.pin import PinState
+from appliance.domain.pin import Pin, PinState
 from appliance.domain.plan import Copies, Decision, Reason, Rule
 from appliance.domain.units import RuleId
 from policies.explain import sentence, verdict_word
@@ -53,6 +53,20 @@ class DecisionBody(msgspec.Struct, frozen=True, kw_only=True):
     earliest_release: datetime | None = None
     asks: bool = False
     change: ReasonBody | None = None
+
+
+class PinBody(msgspec.Struct, frozen=True, kw_only=True):
+    """A promise: ``done`` verified bytes of ``size``."""
+
+    state: str
+    renditions: list[str]
+    size: int
+    done: int
+    since: datetime
+    pinned_at: datetime | None
+    trouble: TroubleBody | None
+    failures: int
+    next_try: datetime | None
 
 
 class CopyBody(msgspec.Struct, frozen=True):
@@ -142,6 +156,20 @@ def decided(found: Decision, rules: Named) -> DecisionBody:
         earliest_release=found.earliest_release,
         asks=found.asks,
         change=None if found.change is None else reason(found.change),
+    )
+
+
+def pin_body(found: Pin) -> PinBody:
+    return PinBody(
+        state=found.state.value,
+        renditions=list(found.renditions),
+        size=found.size,
+        done=found.done,
+        since=found.since,
+        pinned_at=found.pinned_at,
+        trouble=trouble(found.trouble),
+        failures=found.failures,
+        next_try=found.next_try,
     )
 
 
