@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or setting, 3 schema too new, 4 serv
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,12 @@ def parser() -> argparse.ArgumentParser:
     shared.add_argument("--data", type=Path, help="the service's data folder")
     shared.add_argument("--config", type=Path, help="a TOML file with settings")
     shared.add_argument("--json", action="store_true", help="answer in JSON")
-    top = argparse.ArgumentParser(prog="seedkeep", description="Keeps video channels alive.")
+    top = argparse.ArgumentParser(
+        prog="seedkeep",
+        description="Keeps video channels alive.",
+        epilog="`seedkeep COMMAND --help` says more of each.",
+    )
+    top.add_argument("--version", action="version", version=f"Seedkeep {_version()}")
     kinds = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(name: str, function: Any) -> argparse.ArgumentParser:
@@ -76,6 +82,13 @@ def parser() -> argparse.ArgumentParser:
     restoring.add_argument("file", type=Path)
     restoring.add_argument("--dry-run", action="store_true")
     return top
+
+
+def _version() -> str:
+    try:
+        return version("seedkeep")
+    except PackageNotFoundError:
+        return "of a bare tree"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     process.settle()
     process.spare()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    for noisy in ("alembic.runtime.plugins", "apscheduler", "httpx", "httpcore"):
+    for noisy in ("alembic", "apscheduler", "httpx", "httpcore", "uvicorn"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     given = {} if args.data is None else {"data_dir": str(args.data)}
     file = _config_file(args)

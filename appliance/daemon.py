@@ -5,6 +5,7 @@ This module decides nothing. What it runs is built in ``house``, from options ma
 
 import asyncio
 import contextlib
+import errno
 import hashlib
 import json
 import logging
@@ -105,6 +106,13 @@ class _Server(uvicorn.Server):
         yield
 
 
+_LISTEN_HINTS = {
+    errno.EADDRINUSE: "Another program uses the port: set web.port (SEEDKEEP_WEB__PORT) to a free one.",
+    errno.EADDRNOTAVAIL: "This machine has no such address: set web.host (SEEDKEEP_WEB__HOST) to one of its own.",
+    errno.EACCES: "Ports below 1024 are for root: set web.port (SEEDKEEP_WEB__PORT) to a higher one.",
+}
+
+
 def _listen(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.web.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -115,7 +123,7 @@ def _listen(settings: Settings) -> socket.socket:
         listener.close()
         raise BadInput(
             f"The dashboard cannot listen on {settings.web.host} port {settings.web.port}: {error.strerror}.",
-            hint="Another program may use the port: set web.port (SEEDKEEP_WEB__PORT) to a free one.",
+            hint=_LISTEN_HINTS.get(error.errno or 0, "Set web.host (SEEDKEEP_WEB__HOST) or web.port to another one."),
             field="web.port",
         ) from error
     listener.listen(256)

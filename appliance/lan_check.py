@@ -43,7 +43,8 @@ def printed(answer: Mapping[str, Any], now: datetime) -> str:
         lines.append(f"{_MARKS[finding['severity']]} {where}{plain(finding['text'])}")
         lines += [f"     {plain(text)}" for text in (finding["cure"], finding["command"]) if text]
     if answer["address"]:
-        named = f" or {answer['name']}" if answer["name"] else ""
+        port = answer["address"].rpartition(":")[2]
+        named = f" or http://{answer['name']}:{port}" if answer["name"] else ""
         lines += ["", f"The dashboard is at {answer['address']}{named}."]
         lines += ["", _screens(answer["screens"], now)]
     return "\n".join(lines)

@@ -113,6 +113,7 @@ def main(arguments: list[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
     data = told.data or Path(tempfile.mkdtemp(prefix="seedkeep-playground-"))
+    data.mkdir(parents=True, exist_ok=True)
     _tell("making videos …")
     try:
         with world(told.origin_port) as made:

@@ -66,6 +66,13 @@ def test_wrong_usage_is_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert "invalid choice" in capsys.readouterr().err
 
 
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith("Seedkeep ")
+
+
 @pytest.mark.parametrize(
     "command", [["status"], ["pins"], ["follow", "x"], ["health"], ["scrub"], ["plan"], ["rules"], ["export", "c", "d"]]
 )

@@ -163,7 +163,7 @@ class Gate:
             raise Refusal(Problem(409, "set_up_already", "Seedkeep is set up already.", "Log in instead."))
         self._wait(source)
         expected = self._services.setup_code()
-        if expected is None or not keys.same(expected.strip().lower(), code.strip().lower()):
+        if expected is None or not keys.same(_bare(expected), _bare(code)):
             self.attempts.failed(source, self._services.clock.monotonic())
             raise BadInput(
                 "That is not the set-up code.",
@@ -236,6 +236,11 @@ def check_password(password: str, field: str = "password") -> None:
         raise BadInput(words, code="short_password", field=field, hint="Three or four words are good.")
     if len(password) > keys.LONGEST_PASSWORD:
         raise BadInput("That password is too long.", code="long_password", field=field)
+
+
+def _bare(code: str) -> str:
+    """Return a set-up code as it counts: however a person parted it, or did not."""
+    return "".join(letter for letter in code.lower() if letter.isalnum())
 
 
 def _text(body: str | None) -> str | None:
