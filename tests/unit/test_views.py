@@ -167,8 +167,12 @@ def _line(**changes: object) -> VideoLine:
 def test_a_card_never_names_an_address_outside_the_house() -> None:
     for state in (None, *PinState):
         card = video.card(_line(pin_state=state), NOW, sentence)
-        assert card.thumb is None or card.thumb.startswith("media/")
-        assert card.thumb is None or state is PinState.PINNED
+        assert card.thumb is not None
+        assert card.thumb.startswith("media/")
+        for upstream in (Upstream.HIDDEN, Upstream.GONE):
+            gone = video.card(_line(pin_state=state, upstream=upstream), NOW, sentence)
+            assert (gone.thumb is not None) == (state is PinState.PINNED)
+        assert video.card(_line(thumbnail_url=None), NOW, sentence).thumb is None
 
 
 def test_every_state_of_a_pin_and_every_verdict_has_a_word_and_a_tone() -> None:

@@ -107,7 +107,7 @@ def card(line: VideoLine, now: datetime, say: Say) -> Card:
         title=line.title or "Untitled video",
         channel=line.channel_title or line.origin,
         href=f"videos/{line.id}",
-        thumb=f"media/{line.id}/thumbnail.jpg" if line.pin_state is PinState.PINNED else None,
+        thumb=f"media/{line.id}/thumbnail.jpg" if _has_picture(line) else None,
         tint=tint(line.id),
         length=words.length(line.duration) if line.duration else "",
         badge=states.video_badge(
@@ -120,6 +120,12 @@ def card(line: VideoLine, now: datetime, say: Say) -> Card:
         published=words.past(line.published_at, now),
         by_hand=line.wish is Wish.PIN,
     )
+
+
+def _has_picture(line: VideoLine) -> bool:
+    """Tell whether there is a picture to ask ourselves for: here, or at an origin that shows the video."""
+    shown = line.thumbnail_url is not None and line.upstream not in (Upstream.HIDDEN, Upstream.GONE)
+    return shown or line.pin_state is PinState.PINNED
 
 
 def why(line: VideoLine, say: Say) -> str:
