@@ -16,7 +16,7 @@ from appliance.serve.dlna import remembered
 from appliance.serve.dlna.listings import Listings
 from appliance.store import decisions, videos
 from appliance.store.alphabet import alphabetical
-from appliance.store.criteria import Field, Sort
+from appliance.store.criteria import Field, Relation, Says, Sort
 from appliance.store.engine import Store
 from appliance.store.screens import Choice
 from appliance.store.videos import fold
@@ -155,3 +155,21 @@ async def test_the_number_of_changes_does_not_go_back_at_a_restart(tmp_path: Pat
         after = Listings(box.house.store, clock, lambda: None)
         assert last < after.update_id < 2**32
         await after.close()
+
+
+async def test_many_searches_at_once_keep_nobody_from_the_catalogue(tmp_path: Path) -> None:
+    async with a_box(tmp_path) as box:
+        counting = _Counting(box.house.store)
+        listings = Listings(counting, RealClock(), lambda: None)  # type: ignore[arg-type]
+        counting.gate.clear()
+        tests = [Says(Field.TITLE, Relation.CONTAINS, str(n)) for n in range(9)]
+        searches = [asyncio.create_task(listings.ids(Choice(test=test), ())) for test in tests]
+        folder = asyncio.create_task(listings.ids(Choice(), ()))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert counting.reads == {"order": 2}  # one search, and what somebody opens
+        counting.gate.set()
+        assert len(await folder) == 6
+        assert await asyncio.gather(*searches) == [()] * 9
+        assert counting.reads == {"order": 10}
+        await listings.close()

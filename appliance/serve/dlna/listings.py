@@ -5,6 +5,7 @@ module also counts the changes, which is what control points know as SystemUpdat
 counts as changed once more when it is read again, so that no screen keeps an old page for a new one.
 """
 
+import asyncio
 from collections.abc import Callable, Hashable
 from functools import partial
 
@@ -37,6 +38,7 @@ class Listings:
         self._store, self._clock, self._changed = store, clock, changed
         self._containers: dict[str, int] = {}
         self._remembered = Remembered(clock, self._corrected)
+        self._searching = asyncio.Lock()
         self._update = self._clocked()
         self._stop = store.listen(self._heard)
 
@@ -75,8 +77,16 @@ class Listings:
         """Return all videos of a choice in order. Raises StoreError."""
         if choice.among == ():
             return ()
-        read = partial(self._store.read, screens.order, choice, sorts)
+        read = partial(self._order, choice, sorts)
         return await self._remembered.get((choice, sorts), read, keep=choice.among is None)
+
+    async def _order(self, choice: Choice, sorts: tuple[Sort, ...]) -> tuple[VideoId, ...]:
+        """Searches are read one after the other: each takes what its asker makes it take, and who asks for many at
+        once is not to keep the house from its catalogue."""
+        if choice.test is True:
+            return await self._store.read(screens.order, choice, sorts)
+        async with self._searching:
+            return await self._store.read(screens.order, choice, sorts)
 
     async def channels(self) -> tuple[Folder, ...]:
         """Return the followed channels by title. Raises StoreError."""
