@@ -177,6 +177,7 @@ class House:
             self.tender.pace_player,
             seen=self.presence.fetched,
             copies=self.copies,
+            audience=self.keeper.audience,
         )
         self.dlna = create_dlna_app(
             store,

@@ -46,6 +46,7 @@ class Holding:
         self._torrents = OpenTorrents(swarm, fetcher, gathered, spend, carriers, owner, self._news.set)
         self._ranges = OpenRanges(library, fetcher, gathered, spend, self._news.set)
         self._trouble: SeedkeepError | None = None
+        self._switch = asyncio.Lock()
         self._counted = 0
         self.started = False
 
@@ -152,17 +153,19 @@ class Holding:
 
     async def start(self) -> None:
         """Begin to fetch what is missing, or go on where a part had stopped by itself."""
-        if not self.started:
-            self._trouble = None
-        await self._torrents.start(anew=not self.started)
-        self._ranges.start()
-        self.started = True
+        async with self._switch:
+            if not self.started:
+                self._trouble = None
+            await self._torrents.start(anew=not self.started)
+            self._ranges.start()
+            self.started = True
 
     async def pause(self) -> None:
         """Stop fetching; what came stays."""
-        self.started = False
-        await self._ranges.stop()
-        await self._torrents.stop()
+        async with self._switch:
+            self.started = False
+            await self._ranges.stop()
+            await self._torrents.stop()
 
     async def wait(self) -> None:
         """Return once every byte is here and verified. Raises the first SeedkeepError that stops a part of it."""

@@ -29,6 +29,7 @@ from appliance.pin.turns import Turns
 from appliance.pin.waits import Waits
 from appliance.pin.warden import Warden
 from appliance.store import cached, decisions, pins
+from appliance.store.audience import Audience
 from appliance.store.engine import Touched
 from appliance.store.leases import Leases
 from appliance.swarm.port import Fault, SwarmEvent
@@ -64,6 +65,8 @@ class Keeper:
     ) -> None:
         """``quota`` says what may still be taken from the internet, None for no bound; ``wake`` when that changed."""
         self.parts, self._space, self.leases = parts, space, leases
+        self.audience = Audience()
+        self.audience.listen(self.rest)
         self._clock, self._options = clock, options
         self.opened = Opened(parts.swarm, space)
         self.cache = self.opened.spare = Cache(parts, self.opened, leases, clock, options.cache)
@@ -121,6 +124,17 @@ class Keeper:
     def take_room_of(self, copies: Spare) -> None:
         """Have these copies go where a pin needs their room, before what is cached: they can be made again here."""
         self._copies, self.opened.spare = copies, Spares(copies, self.cache)
+
+    def rest(self, video: VideoId) -> None:
+        """The last viewer of a video has left: what is open for viewers alone is fetched no further until one comes."""
+        holding = self.holdings.get(video)
+        if holding is not None and holding.started and video not in self._turns.taken:
+            self._turns.begin(video, self._rest(holding), wake=False)
+
+    async def _rest(self, holding: Holding) -> None:
+        pin = await self.parts.store.read(pins.one, holding.video)
+        if (pin is None or pin.state is not PinState.PINNED) and not self.audience.present(holding.video):
+            await holding.pause()
 
     async def let_go(self, video: VideoId) -> None:
         """Delete what is held of a video only because it was watched. Raises NotFound, WatchedNow, DiskError."""

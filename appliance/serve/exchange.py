@@ -12,6 +12,7 @@ from urllib.parse import quote
 from appliance.domain.shelf import NotPlayable
 from appliance.domain.viewer import Viewer
 from appliance.serve.ranges import Answer, Headers, answer, entity_tag
+from appliance.serve.request_heads import connection_of
 from appliance.serve.sendfile import wire_of
 
 Scope = MutableMapping[str, Any]
@@ -54,7 +55,7 @@ class Exchange:
         viewer = (scope.get("state") or {}).get("viewer")
         client = scope.get("client")
         self.viewer = viewer if isinstance(viewer, Viewer) else Viewer(name=client[0] if client else "")
-        self.wire = wire_of(scope)
+        self.wire, self.connection = wire_of(scope), connection_of(scope)
         self._receive, self._send = receive, send
         self._gone: asyncio.Task[None] | None = None
         self.started = False

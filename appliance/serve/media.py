@@ -43,6 +43,7 @@ from appliance.serve.playlist import (
 )
 from appliance.serve.ranges import Answer, Headers, answer, entity_tag
 from appliance.serve.source import PATIENCE, ArrivingSource, MediaPool, Source
+from appliance.store.audience import Audience
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +103,7 @@ class _House:
     heads: Heads
     iframes: IFrames
     copies: Copied | None
+    audience: Audience
 
 
 class MediaApp:
@@ -131,6 +133,7 @@ def create_media_app(
     patience: float = PATIENCE,
     seen: Seen = lambda _viewer, _video, _size: None,
     copies: Copied | None = None,
+    audience: Audience | None = None,
 ) -> MediaApp:
     """Return the app. ``patience``: seconds to wait for a video to open, and for its next byte.
 
@@ -138,7 +141,8 @@ def create_media_app(
     """
     pool = MediaPool()
     films, heads, iframes = Films(shelf, pool), Heads(shelf, pool), IFrames(shelf, pool)
-    return MediaApp(_House(shelf, leases, count, throttle, patience, seen, pool, films, heads, iframes, copies))
+    seats = audience or Audience()
+    return MediaApp(_House(shelf, leases, count, throttle, patience, seen, pool, films, heads, iframes, copies, seats))
 
 
 async def _guarded(house: _House, exchange: Exchange, path: str) -> None:
@@ -175,8 +179,15 @@ async def _answered(house: _House, exchange: Exchange, path: str) -> None:
     video, rest = _route(path)
     if await _beside(house, exchange, video, rest):
         return
-    if rest not in _PICTURES:
+    if rest in _PICTURES:
+        await _of_video(house, exchange, video, rest)
+    else:
         house.leases.renew(video, exchange.viewer.name)
+        with house.audience.attending(video, exchange.connection):
+            await _of_video(house, exchange, video, rest)
+
+
+async def _of_video(house: _House, exchange: Exchange, video: VideoId, rest: list[str]) -> None:
     playable = house.shelf.playable_now(video)
     if playable is None:
         closed = NotPlayable("opening", "The video is still being opened.", hint="Try again in a moment.", status=504)

@@ -5,7 +5,7 @@ of connections: a server's ``Door`` bounds those.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -22,6 +22,12 @@ _REFUSAL = (
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\n"
     b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n\r\n%s" % (len(_BUSY), _BUSY)
 )
+
+
+def connection_of(scope: MutableMapping[str, Any]) -> "BoundedHeads | None":
+    """Return the connection that a request came on, where its server says so."""
+    found = (scope.get("extensions") or {}).get(EXTENSION)
+    return found if isinstance(found, BoundedHeads) else None
 
 
 class BoundedHeads(HttpToolsProtocol):

@@ -19,7 +19,7 @@ from appliance.domain.units import ByteCount
 from appliance.serve.film import films, indexed, refusals
 from appliance.serve.film.at_hand import MOST, AtHand
 from appliance.serve.film.boxes import NoRoom, full, made
-from appliance.serve.film.classic import disk_reader
+from appliance.serve.film.classic import classic_layout, disk_reader
 from appliance.serve.film.films import Film, Form
 from appliance.serve.film.indexed import Renumbering
 from appliance.serve.film.layout import Footage, Layout
@@ -239,7 +239,7 @@ async def test_a_file_of_which_no_film_can_be_made_is_read_once_until_it_is_anot
 
         return counting
 
-    monkeypatch.setattr(films, "classic_layout", counted(films.classic_layout))
+    monkeypatch.setattr(films, "classic_layout", counted(classic_layout))
     monkeypatch.setattr(films, "_all_openings", counted(films._all_openings))
     place = shelf(made_film(Recipe(Cut.MUXED, (360,), 9, segment=2)), arriving=arriving)
     (rendition,) = place.playing.renditions

@@ -14,6 +14,8 @@ from appliance.domain.shelf import NotPlayable, PlayableCaption
 from appliance.domain.units import ByteCount
 from appliance.domain.viewer import Viewer
 from appliance.errors import LibraryMissing
+from appliance.serve.media import create_media_app
+from appliance.store import audience
 from tests.media.shelf import (
     VIDEO,
     FedReader,
@@ -22,6 +24,7 @@ from tests.media.shelf import (
     empty_shelf,
     noise,
     rendition,
+    served,
     serving,
     with_caption,
 )
@@ -330,3 +333,26 @@ async def test_a_size_the_record_does_not_know_is_never_guessed(client: httpx.As
     held = rendition("360p", 360, DATA)
     shelf.add(replace(held, files=(replace(held.files[0], size=ByteCount(1)),)))
     assert code_of(await client.get(FILE)) == "file_unreadable"
+
+
+async def test_a_viewer_is_there_until_the_connection_closes_and_who_looks_at_pictures_is_none(
+    shelf: StandInShelf, notes: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audience, "LEFT_SECONDS", 0.01)
+    seats, left = audience.Audience(), asyncio.Queue[str]()
+    seats.listen(left.put_nowait)
+    app = create_media_app(shelf, notes, notes.count, notes.throttle, audience=seats)
+    async with served(app) as (host, port), asyncio.timeout(10):
+        base = f"http://{host}:{port}"
+        async with httpx.AsyncClient(base_url=base) as looking:
+            await looking.get(f"{ROOT}/thumbnail.jpg")
+            assert not seats.present(VIDEO)
+            async with httpx.AsyncClient(base_url=base) as watching:
+                await watching.get(FILE, headers={"Range": "bytes=0-99"})
+            async with httpx.AsyncClient(base_url=base) as watching:
+                await watching.get(FILE, headers={"Range": "bytes=100-199"})
+                await asyncio.sleep(0.05)
+                assert seats.present(VIDEO)
+            await left.get()
+            assert not seats.present(VIDEO)
+    app.close()

@@ -128,6 +128,30 @@ def test_three_viewers_cost_one_download_and_a_kill_later_a_pin_costs_none(
         assert "Traceback" not in service.log
 
 
+@pytest.mark.trial
+@pytest.mark.parametrize("torrents", [True, False], ids=["torrent", "http"])
+def test_when_the_viewer_leaves_fetching_ends_within_seconds_and_goes_on_for_the_next(
+    tmp_path: Path, tube: Origin, torrents: bool
+) -> None:
+    film = tube.add_video(_film(), "films", title="Film", torrents=torrents)
+    tube.shape(rate=150_000)
+    with _serving(tmp_path, tube, film) as service:
+        url = f"{_url(service)}/media/{_id(tube, film)}/360p.mp4"
+        with httpx.stream("GET", url, timeout=60, trust_env=False) as answer:
+            assert next(answer.iter_raw(100_000))
+        left = time.monotonic()
+        at_leaving = tube.media_bytes
+        seen = [at_leaving]
+        while len(seen) < 4 or seen[-1] != seen[-4]:
+            time.sleep(1)
+            seen.append(tube.media_bytes)
+            assert time.monotonic() - left < 16, seen
+        print(f"nothing came any more {len(seen) - 4} s after the viewer left", seen)
+        assert len(seen) - 4 <= 10
+        tube.shape()
+        assert _read(url)
+
+
 def _arrived(busy: dict[str, dict[str, int]]) -> bool:
     return busy["activity"]["done"] == busy["activity"]["size"]
 
