@@ -21,7 +21,7 @@ from appliance.pin.errands import Errands, Wanted
 from appliance.store import videos
 from appliance.store.engine import Store
 
-PATIENCE = 5.0
+PATIENCE = 4.0
 """Seconds that a screen waits for a picture or a file of subtitles."""
 MOST_BYTES = 2 * 1024 * 1024
 """Of a picture, or a file of subtitles: what is only looked at may be smaller than what is kept."""

@@ -13,19 +13,22 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from appliance.clock import Clock
-from appliance.errors import DiskError, OriginError, Throttled
+from appliance.errors import DiskError, OriginError, ServerTrouble, Throttled
 from appliance.library.drawer import Drawer
 from appliance.outbound.fetch import Fetcher
 from appliance.outbound.manners import Ask
 
 AT_ONCE, OF_ONE_ORIGIN = 4, 2
 MOST_WAITING = 200
+AT_A_STRETCH, A_SECOND = 60, 2.0
+"""How many files an origin is asked for one after the other, and how many a second then: a screen is filled at once, a
+whole catalogue slowly."""
 FORGOTTEN = 60.0
 """Seconds after which what nobody asked for again is not fetched any more."""
 _SECONDS, _OVERALL = 12.0, 20.0
 """Seconds for one answer, and with waiting for our turn."""
-_USELESS, _SOON, _LONGEST = 3600.0, 60.0, 900.0
-"""Seconds that an address is left alone: where it leads to nothing, where it may answer again, and at most."""
+_USELESS, _BROKEN, _SOON = 3600.0, 900.0, 60.0
+"""Seconds that an address is left alone: where it leads to nothing, where its server fails, where it may yet answer."""
 _REMEMBERED = 10_000
 
 _log = logging.getLogger(__name__)
@@ -38,6 +41,20 @@ class Wanted:
     url: str
     most: int
     fits: Callable[[bytes], bool]
+
+
+@dataclass(slots=True)
+class _Turns:
+    """How many files an origin may be asked for now."""
+
+    at: float
+    left: float = AT_A_STRETCH
+
+    def wait(self, now: float) -> float:
+        """Return the seconds until one more may be asked for."""
+        self.left = min(AT_A_STRETCH, self.left + (now - self.at) * A_SECOND)
+        self.at = now
+        return max(0.0, (1 - self.left) / A_SECOND)
 
 
 @dataclass(slots=True)
@@ -60,6 +77,8 @@ class Errands:
         self._waiting: OrderedDict[str, _Errand] = OrderedDict()
         self._running: dict[str, tuple[_Errand, asyncio.Task[None]]] = {}
         self._left_alone: OrderedDict[str, float] = OrderedDict()
+        self._turns: dict[str, _Turns] = {}
+        self._pause: asyncio.Task[None] | None = None
         self._closed = False
 
     async def close(self) -> None:
@@ -68,6 +87,7 @@ class Errands:
         while self._waiting:
             self._waiting.popitem()[1].end(None)
         tasks = [task for _, task in self._running.values()]
+        tasks += [] if self._pause is None else [self._pause]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -108,25 +128,44 @@ class Errands:
             self._running[url] = (errand, asyncio.create_task(self._run(errand), name=f"fetch {url[:80]}"))
 
     def _next(self) -> _Errand | None:
-        """Take the one asked for last out of those whose origin has a place."""
-        long_ago = self._clock.monotonic() - FORGOTTEN
+        """Take the one asked for last out of those whose origin has a place and may be asked now."""
+        now = self._clock.monotonic()
         busy = Counter(errand.origin for errand, _ in self._running.values())
+        soonest: float | None = None
         for url in list(reversed(self._waiting)):
             errand = self._waiting[url]
-            if errand.asked_at < long_ago:
+            if errand.asked_at < now - FORGOTTEN:
                 del self._waiting[url]
                 errand.end(None)
             elif busy[errand.origin] < OF_ONE_ORIGIN:
-                del self._waiting[url]
-                return errand
+                wait = self._wait(errand.origin, now)
+                if wait <= 0:
+                    del self._waiting[url]
+                    self._turns[errand.origin].left -= 1
+                    return errand
+                soonest = wait if soonest is None else min(soonest, wait)
+        if soonest is not None and self._pause is None:
+            self._pause = asyncio.create_task(self._go_on_after(soonest), name="errands pause")
         return None
+
+    def _wait(self, origin: str, now: float) -> float:
+        if origin not in self._turns:
+            if len(self._turns) >= _REMEMBERED:
+                self._turns.clear()
+            self._turns[origin] = _Turns(now)
+        return self._turns[origin].wait(now)
+
+    async def _go_on_after(self, seconds: float) -> None:
+        await self._clock.sleep(seconds)
+        self._pause = None
+        self._begin()
 
     # One errand
 
     async def _run(self, errand: _Errand) -> None:
         path: Path | None = None
         try:
-            path = await self._fetched(errand.wanted)
+            path = await self._fetched(errand)
         except Exception:  # noqa: BLE001 - the edge of one unit of work: one file
             _log.exception("Fetching %s failed", errand.wanted.url[:200])
             self._leave_alone(errand.wanted.url, _USELESS)
@@ -136,8 +175,9 @@ class Errands:
             if not self._closed:
                 self._begin()
 
-    async def _fetched(self, wanted: Wanted) -> Path | None:
+    async def _fetched(self, errand: _Errand) -> Path | None:
         """Fetch one file; note how long its address is to be left alone where nothing comes of it."""
+        wanted = errand.wanted
         if not self._may():
             return None
         try:
@@ -150,6 +190,10 @@ class Errands:
             self._leave_alone(wanted.url, _USELESS)
         except TimeoutError:
             self._leave_alone(wanted.url, _SOON)
+        except Throttled as error:
+            if (turns := self._turns.get(errand.origin)) is not None:
+                turns.left += 1  # most of these are said here, without asking
+            self._leave_alone(wanted.url, min(max(error.after, 1.0), _BROKEN))
         except OriginError as error:
             self._leave_alone(wanted.url, _rest(error))
         except DiskError as error:
@@ -174,9 +218,11 @@ class Errands:
 
 
 def _rest(error: OriginError) -> float:
-    if isinstance(error, Throttled):
-        return min(max(error.after, 1.0), _LONGEST)
-    return _SOON if error.retryable else _USELESS
+    match error:
+        case ServerTrouble():
+            return _BROKEN
+        case _:
+            return _SOON if error.retryable else _USELESS
 
 
 def _origin(url: str) -> str:

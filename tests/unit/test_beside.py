@@ -14,7 +14,7 @@ from appliance.library.drawer import Drawer
 from appliance.library.layout import TEMPORARY
 from appliance.outbound.fetch import Fetcher, OutboundOptions
 from appliance.pin.adornment import is_image
-from appliance.pin.errands import AT_ONCE, MOST_WAITING, OF_ONE_ORIGIN, Errands, Wanted
+from appliance.pin.errands import AT_A_STRETCH, AT_ONCE, MOST_WAITING, OF_ONE_ORIGIN, Errands, Wanted
 from tests.world.http import Reply, Request, Server
 from tests.world.scripted import QuickClock
 
@@ -126,7 +126,7 @@ async def test_an_origin_in_trouble_is_asked_once_for_a_list_of_a_hundred(host: 
 
 
 async def test_what_failed_is_asked_for_again_after_a_while(host: Host, tmp_path: Path) -> None:
-    host.told["/a"] = Reply(503, {}, b"")
+    host.told["/a"] = Reply(429, {"Retry-After": "60"}, b"")
     async with a_runner(tmp_path, QuickClock()) as runner:
         assert await runner.bring(host.url("/a")) is None
         del host.told["/a"]
@@ -180,6 +180,23 @@ async def test_no_more_wait_than_the_bound_and_an_asker_waits_no_longer_than_its
         assert len(runner.errands._waiting) <= MOST_WAITING
         first.cancel()
         await asyncio.gather(first, return_exceptions=True)
+
+
+async def test_a_screen_is_filled_at_once_and_a_whole_catalogue_slowly(host: Host, tmp_path: Path) -> None:
+    async with a_runner(tmp_path) as runner:
+        many = [asyncio.create_task(runner.bring(host.url(f"/{n}"))) for n in range(AT_A_STRETCH + 20)]
+        async with asyncio.timeout(LONG):
+            while sum(task.done() for task in many) < AT_A_STRETCH:  # noqa: ASYNC110 - they end one by one
+                await asyncio.sleep(0.01)
+        begun = len(host.asked)
+        assert AT_A_STRETCH <= begun < AT_A_STRETCH + 20
+        assert await runner.bring(host.url("/other", door=1)) is not None
+        async with asyncio.timeout(LONG):
+            while len(host.asked) < begun + 2:  # noqa: ASYNC110 - a server in a thread sends no word
+                await asyncio.sleep(0.01)
+        for task in many:
+            task.cancel()
+        await asyncio.gather(*many, return_exceptions=True)
 
 
 async def test_nothing_is_asked_while_nothing_may_come(host: Host, tmp_path: Path) -> None:
