@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import httpx
@@ -82,6 +83,37 @@ async def test_a_subscriber_is_told_everything_once_it_was_answered(box: Box, ea
     assert (headers["nt"], headers["nts"], headers["seq"]) == ("upnp:event", "upnp:propchange", "0")
     assert headers["host"] == f"127.0.0.1:{ear.port}"
     assert set(values) == {"TransferIDs", "SystemUpdateID", "ContainerUpdateIDs"}
+
+
+async def test_no_event_goes_out_before_the_answer_to_the_subscription_did(tmp_path: Path) -> None:
+    """A control point does not know the id before: one that is told too early takes no event at all (UPnP 4.2.1)."""
+    order: list[str] = []
+    told = asyncio.Event()
+
+    async def telling(callback: Callback, headers: tuple[tuple[str, str], ...], body: bytes) -> bool:
+        order.append(f"event for {dict(headers)['SID']}")
+        told.set()
+        return True
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        for _ in range(20):  # a slow way
+            await asyncio.sleep(0)
+        order.append(message["type"])
+        if message["type"] == "http.response.start":
+            order.append(f"event for {dict(message['headers'])[b'sid'].decode()}")
+
+    async with a_box(tmp_path, post=telling) as box:
+        headers = [(b"callback", b"<http://192.168.7.30:8080/>"), (b"nt", b"upnp:event")]
+        scope = {"type": "http", "method": "SUBSCRIBE", "path": CDS, "headers": headers, "client": ("192.168.7.30", 1)}
+        await box.app(scope, receive, send)
+        async with asyncio.timeout(10):
+            await told.wait()
+    start, sid, body, event = order
+    assert (start, body) == ("http.response.start", "http.response.body")
+    assert event == sid
 
 
 async def test_every_service_can_be_subscribed_to(box: Box, ear: Ear) -> None:

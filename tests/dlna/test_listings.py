@@ -3,9 +3,11 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from appliance.clock import ManualClock, RealClock
@@ -13,6 +15,7 @@ from appliance.domain.pin import Wish
 from appliance.domain.plan import Plan
 from appliance.domain.units import ByteCount, RuleId
 from appliance.serve.dlna import remembered
+from appliance.serve.dlna.app import create_dlna_app
 from appliance.serve.dlna.listings import Listings
 from appliance.store import decisions, videos
 from appliance.store.alphabet import alphabetical
@@ -20,7 +23,8 @@ from appliance.store.criteria import Field, Relation, Says, Sort
 from appliance.store.engine import Store
 from appliance.store.screens import Choice
 from appliance.store.videos import fold
-from tests.dlna.box import NOW, a_box
+from tests.dlna.box import IDENT, NOW, Box, Post, a_box
+from web.app import create_app
 
 
 class _Counting:
@@ -173,3 +177,33 @@ async def test_many_searches_at_once_keep_nobody_from_the_catalogue(tmp_path: Pa
         assert await asyncio.gather(*searches) == [()] * 9
         assert counting.reads == {"order": 10}
         await listings.close()
+
+
+async def test_every_object_has_the_same_id_after_a_restart(tmp_path: Path) -> None:
+    """Screens remember where they were, and open it again by its id."""
+
+    async def ids(box: Box) -> list[str]:
+        found, waiting = list[str](), ["0"]
+        while waiting:
+            page = await box.browse(waiting.pop())
+            found += page.ids
+            waiting += [ident for ident in page.ids if "$" not in ident]
+        return found
+
+    async with a_box(tmp_path) as box:
+        before = await ids(box)
+        again = create_dlna_app(
+            *(box.house.store, box.house.leases, box.library, box.house.clock, Post()),
+            name=lambda: "Another name",
+            ident=IDENT,
+            version="0.2.0",
+        )
+        box.house.services = replace(box.house.services, dlna=again)
+        box.house.web.stop()
+        first, box.house.web = box.house.web, await asyncio.to_thread(create_app, box.house.services)
+        assert first is not box.house.web
+        async with box.house.served() as base, httpx.AsyncClient(base_url=base) as client:
+            after = await ids(replace(box, base=base, client=client))
+        await again.close()
+    assert after == before
+    assert len(set(before)) == len(before) > 20
