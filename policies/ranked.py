@@ -15,9 +15,7 @@ def ranked_by(kind: str, value: float) -> str:
         case RuleKind.EVERYTHING:
             return ""
         case RuleKind.RECENT | RuleKind.LAST_N:
-            return (
-                f"published {human_span(max(1.0, (1 / value - 1) * _DAY))} before" if 0 < value <= 1 else "not yet out"
-            )
+            return f"{human_span(max(1.0, (1 / value - 1) * _DAY))} old" if 0 < value <= 1 else "not yet out"
         case RuleKind.TRENDING:
             return f"about {counted(plain(value), 'view', 'views')} a day"
         case RuleKind.MOST_VIEWED:

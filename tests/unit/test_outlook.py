@@ -82,8 +82,8 @@ def test_a_change_that_moves_nothing_says_so() -> None:
     ("kind", "value", "words"),
     [
         (RuleKind.EVERYTHING, 1.0, ""),
-        (RuleKind.RECENT, 1 / (1 + 3), "published 3 days before"),
-        (RuleKind.LAST_N, 1.0, "published 1 second before"),
+        (RuleKind.RECENT, 1 / (1 + 3), "3 days old"),
+        (RuleKind.LAST_N, 1.0, "1 second old"),
         (RuleKind.TRENDING, 12.4, "about 12.4 views a day"),
         (RuleKind.MOST_VIEWED, 1234.0, "1,234 views"),
         (RuleKind.RARE_FIRST, 0.5, "as rare as with 1 checked copy elsewhere"),

@@ -216,7 +216,7 @@ def _limits(schedule: Schedule, profile: Profile) -> str:
     speeds = schedule.speeds(profile)
     if speeds.up is None and speeds.down is None:
         return "unlimited"
-    return f"↑ {words.limit(speeds.up)}, ↓ {words.limit(speeds.down)}"
+    return f"↑\u00a0{words.limit(speeds.up)}, ↓\u00a0{words.limit(speeds.down)}"
 
 
 def painted(week: Week, sent: Mapping[str, str]) -> Week:
