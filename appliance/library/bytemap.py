@@ -10,30 +10,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote, urljoin, urlsplit
 
-import msgspec
-
 from appliance.domain.shelf import ByteMap, Segment
 from appliance.domain.units import ByteCount
 from appliance.errors import BadAnswer
-from appliance.library.layout import base_name, safe_name
+from appliance.library.layout import base_name
 
 MAX_PLAYLIST = 4 * 1024 * 1024
-MAX_LIST = 32 * 1024 * 1024
 MAX_LINE = 4096
 MAX_SEGMENTS = 50_000
 MAX_SEGMENT_SECONDS = 600.0
 MAX_SIZE = 1 << 50
 
-Hashes = Mapping[str, Mapping[tuple[int, int], str]]
-"""File name to (first byte, last byte) to the SHA-256 of that range, 64 lower-case hex digits."""
-
 _ATTRIBUTE = re.compile(r'([A-Z0-9-]{1,60})=("[^"]*"|[^",]*)(?:,|$)')
 _RANGE = re.compile(r"(\d{1,15})(?:@(\d{1,15}))?")
-_SPAN = re.compile(r"(\d{1,15})-(\d{1,15})")
 _SECONDS = re.compile(r"\d{1,6}(?:\.\d{1,12})?")
 _RESOLUTION = re.compile(r"(\d{1,5})x(\d{1,5})")
 _CODECS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._, -]{0,199}")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,41 +114,6 @@ def playlist_text(
         out.append(address(segment.file))
     out.append("#EXT-X-ENDLIST")
     return "\n".join(out) + "\n"
-
-
-def sha256_list(data: bytes, sizes: Mapping[str, ByteCount] | None = None) -> dict[str, dict[tuple[int, int], str]]:
-    """Read a ``segments-sha256.json``. Raises BadAnswer.
-
-    PeerTube writes ranges for one file, and for separate segment files (of live archives) one hash a file; the latter
-    are kept where ``sizes`` says how long the file is.
-    """
-    if len(data) > MAX_LIST:
-        raise BadAnswer("The list of segment hashes is too large.")
-    try:
-        raw = msgspec.json.decode(data, type=dict[str, dict[str, str] | str])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise BadAnswer("The list of segment hashes cannot be read.") from error
-    out: dict[str, dict[tuple[int, int], str]] = {}
-    for name, value in raw.items():
-        safe_name(name)
-        if isinstance(value, str):
-            if sizes and sizes.get(name):
-                out[name] = {(0, sizes[name] - 1): _sha256(value)}
-            continue
-        out[name] = {_span(span): _sha256(digest) for span, digest in value.items()}
-    return out
-
-
-def segment_hashes(bytemap: ByteMap, hashes: Hashes) -> tuple[str, ...]:
-    """Return each segment's SHA-256, in play order. Raises BadAnswer where list and playlist don't fit one another."""
-    out: list[str] = []
-    for segment in bytemap.segments:
-        known = hashes.get(segment.file, {})
-        digest = known.get((segment.offset, segment.offset + segment.length - 1))
-        if digest is None:
-            raise BadAnswer("The list of segment hashes does not fit the playlist.")
-        out.append(digest)
-    return tuple(out)
 
 
 class _Parser:
@@ -313,19 +270,6 @@ def _seconds(text: str) -> float:
     if not _SECONDS.fullmatch(text.strip()) or (seconds := float(text)) > MAX_SEGMENT_SECONDS:
         raise BadAnswer("The playlist has a duration that cannot be true.")
     return seconds
-
-
-def _span(text: str) -> tuple[int, int]:
-    match = _SPAN.fullmatch(text)
-    if not match or int(match[2]) < int(match[1]):
-        raise BadAnswer("The list of segment hashes has a range that cannot be read.")
-    return int(match[1]), int(match[2])
-
-
-def _sha256(text: str) -> str:
-    if not _SHA256.fullmatch(text.lower()):
-        raise BadAnswer("The list of segment hashes has a hash that cannot be one.")
-    return text.lower()
 
 
 def _is_part(segment: Segment, sizes: Mapping[str, ByteCount]) -> bool:

@@ -15,7 +15,8 @@ from appliance.domain.shelf import ByteMap
 from appliance.domain.units import ByteCount, Origin, RenditionName, VideoId
 from appliance.errors import BadAnswer, DiskError
 from appliance.library.atomic import naming_disk_errors, read_at, write_at
-from appliance.library.bytemap import MAX_LIST, MAX_PLAYLIST, read_playlist
+from appliance.library.bytemap import MAX_PLAYLIST, read_playlist
+from appliance.library.hashes import MAX_LIST
 from appliance.library.layout import MANIFEST, is_video_id
 from appliance.library.manifest import (
     MAX_MANIFEST,

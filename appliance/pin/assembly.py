@@ -16,12 +16,11 @@ from appliance.domain.units import ByteCount, RenditionName
 from appliance.domain.video import Rendition, RenditionKind
 from appliance.errors import BadAnswer
 from appliance.library.bytemap import Master, Variant, playlist_text, read_playlist
+from appliance.library.hashes import Hashes
 from appliance.library.layout import base_name, safe_name
 from appliance.library.manifest import Manifest, MediaFile, RenditionRecord, SideFile
 from appliance.pin.codecs import own_codecs, sound_codecs
 from appliance.swarm.port import TorrentMeta
-
-Hashes = Mapping[str, dict[tuple[int, int], str]]
 
 
 class Torrents(Protocol):

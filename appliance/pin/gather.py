@@ -11,12 +11,13 @@ import msgspec
 from appliance.domain.catalogue import VideoRecord
 from appliance.domain.video import Rendition, RenditionKind
 from appliance.errors import NotFound, OriginError
-from appliance.library.bytemap import Master, read_master, sha256_list
+from appliance.library.bytemap import Master, read_master
+from appliance.library.hashes import Hashes, sha256_list
 from appliance.library.layout import base_name
 from appliance.library.manifest import Manifest, SideFile, listed_names
 from appliance.outbound.fetch import Fetcher
 from appliance.outbound.manners import Ask
-from appliance.pin.assembly import Gathered, Hashes, Part, Torrents, assemble, digest, put_together, with_variant
+from appliance.pin.assembly import Gathered, Part, Torrents, assemble, digest, put_together, with_variant
 from appliance.swarm.port import TorrentMeta
 
 MAX_PLAYLIST = 8 * 1024 * 1024

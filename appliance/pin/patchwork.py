@@ -6,7 +6,7 @@ does both.
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from appliance.domain.shelf import ByteMap, NotPlayable
@@ -31,7 +31,7 @@ class Patch:
 
 
 def patches(
-    file: str, size: ByteCount, bytemap: ByteMap | None, hashes: dict[tuple[int, int], str]
+    file: str, size: ByteCount, bytemap: ByteMap | None, hashes: Mapping[tuple[int, int], str]
 ) -> tuple[Patch, ...]:
     """Return the ranges of ``file`` in order, without gap: segments with their hashes, then what lies between them."""
     spans = sorted(

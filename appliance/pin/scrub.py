@@ -12,7 +12,7 @@ from appliance.domain.units import ByteCount, Origin, RenditionName
 from appliance.errors import BadAnswer
 from appliance.library import files
 from appliance.library.atomic import naming_disk_errors
-from appliance.library.bytemap import sha256_list
+from appliance.library.hashes import sha256_list
 from appliance.library.manifest import Manifest, RenditionRecord
 from appliance.pin.opened import IsAnothers
 from appliance.pin.opener import Parts

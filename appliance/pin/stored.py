@@ -5,8 +5,6 @@ address that the catalogue has is what the origin has. It counts only where it i
 where it is still what it claims to be; anything else is fetched anew.
 """
 
-from collections.abc import Mapping
-
 import msgspec
 
 from appliance.domain.catalogue import VideoRecord
@@ -14,11 +12,12 @@ from appliance.domain.units import RenditionName
 from appliance.domain.video import Rendition, RenditionKind
 from appliance.errors import BadAnswer
 from appliance.library import files
-from appliance.library.bytemap import read_playlist, sha256_list
+from appliance.library.bytemap import read_playlist
+from appliance.library.hashes import Hashes, sha256_list
 from appliance.library.layout import base_name
 from appliance.library.manifest import Manifest, RenditionRecord, SideFile, sizes
 from appliance.library.marker import Library
-from appliance.pin.assembly import Gathered, Hashes, Part, Torrents, check_torrent, digest, put_together
+from appliance.pin.assembly import Gathered, Part, Torrents, check_torrent, digest, put_together
 
 
 def read_back(
@@ -85,7 +84,7 @@ def _hashes(library: Library, manifest: Manifest, record: VideoRecord) -> tuple[
     if manifest.hashes is None or manifest.hashes.url != record.sha256_url:
         return None, {}
     try:
-        hashes: Mapping[str, dict[tuple[int, int], str]] = sha256_list(_read(library, manifest, manifest.hashes.file))
+        hashes = sha256_list(_read(library, manifest, manifest.hashes.file))
     except BadAnswer:
         return None, {}
     return manifest.hashes, hashes

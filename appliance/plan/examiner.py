@@ -19,7 +19,7 @@ from appliance.domain.units import KIB, MIB, InfoHash, Origin, RenditionName, Vi
 from appliance.domain.video import Rendition, RenditionKind
 from appliance.errors import BadAnswer, DiskError, NotFound, OriginError
 from appliance.library import files
-from appliance.library.bytemap import Hashes, sha256_list
+from appliance.library.hashes import Hashes, sha256_list
 from appliance.library.layout import base_name
 from appliance.library.marker import Library
 from appliance.outbound.fetch import Fetcher
