@@ -27,6 +27,7 @@ from appliance.lan.ssdp_links import Place, facing
 from appliance.lan.ssdp_messages import (
     ALL,
     GROUP,
+    MAX_AGE,
     MEDIA_SERVER,
     PORT,
     ROOT,
@@ -419,9 +420,9 @@ class TestSpeaking:
                 assert {h["NTS"] for h in said} == {"ssdp:alive"}
                 assert len(said) == 7 * len(SET)
                 assert {h["LOCATION"] for h in said} == {ADVERT.location(str(link.place.addresses[0].ip))}
-                assert {h["CACHE-CONTROL"] for h in said} == {f"max-age={ssdp.MAX_AGE}"}
+                assert {h["CACHE-CONTROL"] for h in said} == {f"max-age={MAX_AGE}"}
         assert waits[:3] == [0.0, 0.3, 0.7]
-        assert all(0.25 * ssdp.MAX_AGE < wait <= ssdp.MAX_AGE / 3 for wait in waits[3:])
+        assert all(0.25 * MAX_AGE < wait <= MAX_AGE / 3 for wait in waits[3:])
         assert "ssdp:byebye" in link.sent[-1][2]
 
     @pytest.mark.parametrize("delay", [0, 1, 3, 120, 999_999])
