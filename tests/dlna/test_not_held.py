@@ -17,7 +17,7 @@ from appliance.outbound.fetch import Fetcher, OutboundOptions
 from appliance.pin.errands import OF_ONE_ORIGIN
 from appliance.serve.dlna.app import DlnaApp, create_dlna_app
 from appliance.serve.media import create_media_app
-from appliance.store import channels, videos
+from appliance.store import channels, screens, videos
 from appliance.store.engine import Store
 from appliance.swarm.fake import FakeSwarm
 from tests.dlna.box import DIDL, IDENT, UPNP
@@ -264,3 +264,24 @@ async def test_who_may_not_play_is_not_shown_pictures_and_nothing_is_asked_for_t
         assert (await scene.client.get(f"/t/wrong{path}")).status_code in (401, 403)
         assert scene.tube.log == []
         assert (await scene.client.get(path)).status_code == 200
+
+
+async def test_what_is_kept_because_it_was_watched_has_its_picture_and_its_subtitles_too(tmp_path: Path) -> None:
+    async with a_scene(tmp_path) as scene:
+        video, base = scene.ids[0], f"/media/{scene.ids[0]}"
+        assert (await scene.client.get(f"{base}/master.m3u8")).status_code == 200
+        async with asyncio.timeout(20):
+            await scene.box.keeper.holdings[video].wait()
+        await scene.box.keeper.cache.put_by(video)
+        assert scene.box.keeper.holdings == {}
+        found = await scene.box.store.read(screens.one, video)
+        assert found is not None
+        assert found.held
+        assert await scene.captions() == [f"{scene.screens.base}{base}/captions/en.srt"]
+        for path in (f"{base}/thumbnail.jpg", f"/dlna/art/{video}.jpg", f"{base}/captions/en.srt"):
+            assert (await scene.client.get(path)).status_code == 200
+        head = await scene.client.head(f"{base}/360p.mp4", headers={"getcaptioninfo.sec": "1"})
+        assert head.headers["captioninfo.sec"].endswith(f"{base}/captions/en.srt")
+        assert "TYPE=SUBTITLES" in (await scene.client.get(f"{base}/master.m3u8")).text
+        assert (scene.asked(PICTURES), scene.asked(CAPTIONS), scene.asked(LISTS)) == (1, 1, 1)
+        assert scene.box.keeper.holdings == {}
