@@ -7,19 +7,11 @@ used is left out; what is no answer at all raises BadAnswer, and nothing else is
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, urlsplit
 
 from appliance.domain.channel import ChannelAddress, ChannelInfo, ChannelKind
-from appliance.domain.units import ByteCount, InfoHash, Origin, RenditionName, video_id
-from appliance.domain.video import (
-    ListingPage,
-    Rendition,
-    RenditionKind,
-    TorrentCarrier,
-    Upstream,
-    VideoDetail,
-    VideoSummary,
-)
+from appliance.domain.units import Origin, video_id
+from appliance.domain.video import ListingPage, Upstream, VideoDetail, VideoSummary
 from appliance.errors import BadAnswer
 from appliance.follow.sources.hostile import (
     count,
@@ -33,20 +25,17 @@ from appliance.follow.sources.hostile import (
     web_url,
     whole,
 )
+from appliance.follow.sources.peertube_files import MOST_PIXELS, renditions_of
 
 PAGE = 100
 LONGEST_TITLE, LONGEST_DESCRIPTION, LONGEST_NAME = 300, 20_000, 120
 MOST_VIEWS = 10**12
 MOST_SECONDS = 30 * 86400
-MOST_FILE_BYTES = 1 << 44
-MOST_FILES, MOST_MIRRORS, MOST_TAGS, MOST_IMAGES = 60, 50, 30, 50
-MOST_PIXELS = 32768
-_HIGH_FRAME_RATE = 31
+MOST_MIRRORS, MOST_TAGS, MOST_IMAGES = 50, 30, 50
 _THUMBNAIL_WIDTH = 850
 _AVATAR_WIDTH = 600
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
 _NAME = re.compile(r"[A-Za-z0-9_.\-:]{1,120}\Z")
-_BTIH = re.compile(r"[?&]xt=urn:btih:([0-9a-fA-F]{40})(?:&|\Z)")
 _LANGUAGE = re.compile(r"[A-Za-z0-9\-]{1,20}\Z")
 _PUBLISHED = 1
 _SEEN_BY_ALL = frozenset({1, 2})
@@ -239,7 +228,7 @@ def video_detail(body: bytes, base_url: str) -> VideoDetail:
         raise not_understood(what)
     playlist = next(iter(items(doc.get("streamingPlaylists"), 1)), None)
     upstream = _upstream(doc, summary.is_live, state)
-    renditions = _renditions(member(playlist, "files"), doc.get("files"))
+    renditions = renditions_of(member(playlist, "files"), doc.get("files"))
     if upstream is Upstream.PUBLISHED and not renditions:
         raise BadAnswer(
             "The server offers no file of this video that could be kept.",
@@ -266,62 +255,6 @@ def _upstream(doc: dict[str, object], is_live: bool, state: int | None) -> Upstr
     if is_live:
         return Upstream.LIVE
     return Upstream.PUBLISHED if state == _PUBLISHED else Upstream.PROCESSING
-
-
-def _renditions(hls: object, web: object) -> tuple[Rendition, ...]:
-    found: list[Rendition] = []
-    taken: set[str] = set()
-    for kind, files in ((RenditionKind.HLS, hls), (RenditionKind.WEB, web)):
-        for file in items(files, MOST_FILES):
-            rendition = _rendition(file, kind, taken)
-            if rendition is not None:
-                taken.add(rendition.name)
-                found.append(rendition)
-    return tuple(found)
-
-
-def _rendition(file: object, kind: RenditionKind, taken: set[str]) -> Rendition | None:
-    height = whole(member(file, "resolution", "id"), 0, MOST_PIXELS)
-    size = whole(member(file, "size"), 1, MOST_FILE_BYTES)
-    file_url = web_url(member(file, "fileUrl"))
-    if height is None or size is None or file_url is None or not has_usable_name(file_url):
-        return None
-    fps = whole(member(file, "fps"), 0, 1000) or 0
-    return Rendition(
-        name=_rendition_name(height, fps, kind, taken),
-        kind=kind,
-        height=height,
-        width=whole(member(file, "width"), 0, MOST_PIXELS) or 0,
-        fps=fps,
-        has_video=height > 0 and member(file, "hasVideo") is not False,
-        has_audio=member(file, "hasAudio") is not False,
-        size=ByteCount(size),
-        file_url=file_url,
-        playlist_url=web_url(member(file, "playlistUrl")) if kind is RenditionKind.HLS else None,
-        torrent=_torrent(file),
-    )
-
-
-def _rendition_name(height: int, fps: int, kind: RenditionKind, taken: set[str]) -> RenditionName:
-    name = f"{height}p{fps if fps > _HIGH_FRAME_RATE else ''}" if height else "audio"
-    name += "-web" if kind is RenditionKind.WEB else ""
-    alternatives = (f"{name}-{n}" for n in range(2, 2 * MOST_FILES + 2))
-    return RenditionName(name if name not in taken else next(a for a in alternatives if a not in taken))
-
-
-def has_usable_name(url: str) -> bool:
-    """Whether the last part of the path can be a file's name; an empty one is a folder of segments."""
-    name = unquote(urlsplit(url).path.rpartition("/")[2])
-    return name not in (".", "..") and "/" not in name and "\\" not in name and name.isprintable() and len(name) < 200
-
-
-def _torrent(file: object) -> TorrentCarrier | None:
-    url = web_url(member(file, "torrentUrl"))
-    if url is None:
-        return None
-    magnet = member(file, "magnetUri")
-    match = _BTIH.search(magnet) if isinstance(magnet, str) else None
-    return TorrentCarrier(url, InfoHash(match[1].lower()) if match else None)
 
 
 # Errors

@@ -2,7 +2,8 @@
 
 from appliance.domain.video import Caption, Storyboard
 from appliance.follow.sources.hostile import items, line, member, parsed, web_url, whole
-from appliance.follow.sources.peertube import MOST_PIXELS, has_usable_name, language_of
+from appliance.follow.sources.peertube import language_of
+from appliance.follow.sources.peertube_files import MOST_PIXELS, has_usable_name
 
 MOST_CAPTIONS = 200
 _MOST_SECONDS_A_TILE = 86400
