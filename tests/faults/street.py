@@ -136,7 +136,8 @@ def shows(html: str, sentence: str) -> bool:
 
 @dataclass
 class Street:
-    """The appliance and its origins. ``spots``: the spoilt videos by case; ``houses``: spoilt listings by case."""
+    """The appliance and its origins. ``spots``: the spoilt videos by case; ``houses``: spoilt listings by case;
+    ``settled``: when everything had happened once, by the monotonic clock."""
 
     box: Box
     stack: ExitStack
@@ -144,6 +145,7 @@ class Street:
     houses: dict[str, Origin] = field(default_factory=dict)
     channels: dict[str, str] = field(default_factory=dict)
     good: dict[str, Origin] = field(default_factory=dict)
+    settled: float = 0.0
 
     def open(self) -> Origin:
         """Open one more origin with a channel."""
