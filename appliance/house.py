@@ -333,7 +333,7 @@ class House:
             self.swarm.reconfigure(swarm_options(after, self.data, self.home))
         if after.lan != before.lan:
             self.network.reconfigure(interface_choice(after))
-            self.presence.reconfigure(after)
+        self.presence.reconfigure(after)
         if after.library != before.library:
             self.space.reconfigure(floor_of(after))
             self._made_room()

@@ -55,6 +55,7 @@ class Presence:
         self._sightings = Sightings(clock)
         self._ssdp: Ssdp | None = None
         self._since, self._port, self._searched = clock.monotonic(), 0, 0
+        self._shown = False
         self._examined = _Shared(self._examine)
         self._looked = _Shared(self._look)
 
@@ -62,22 +63,24 @@ class Presence:
         """Return what announces the web server at ``port`` to televisions while it is entered."""
         settings = self._settings()
         advert = Advert(self._said.ident, port, server=f"Linux/1 UPnP/1.1 Seedkeep/{self._said.version}")
-        self._since, self._port = self._clock.monotonic(), port
+        self._since, self._port, self._shown = self._clock.monotonic(), port, _is_shown(settings)
         self._ssdp = Ssdp(
             advert,
             self._network,
             self._heard,
             self._clock,
             self._chance,
-            on=settings.lan.dlna,
+            on=self._shown,
             listens=settings.web.host,
         )
         return self._ssdp
 
     def reconfigure(self, settings: Settings) -> None:
-        """Take changed settings: televisions are told at once."""
-        if self._ssdp is not None:
-            self._ssdp.reconfigure(on=settings.lan.dlna)
+        """Take changed settings: televisions are told at once where it concerns them."""
+        shown = _is_shown(settings)
+        if self._ssdp is not None and shown != self._shown:
+            self._ssdp.reconfigure(on=shown)
+        self._shown = shown
 
     @property
     def local_name(self) -> str | None:
@@ -124,6 +127,11 @@ class Presence:
 
     async def _look(self) -> tuple[Renderer, ...]:
         return await asyncio.to_thread(partial(ssdp_look.look, self._network.household, self._said.agent))
+
+
+def _is_shown(settings: Settings) -> bool:
+    """Whether televisions are told of the box: not where it would refuse them, which have no login."""
+    return settings.lan.dlna and settings.web.play_without_login
 
 
 class _Shared(Generic[T]):

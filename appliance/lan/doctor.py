@@ -105,7 +105,7 @@ def examine(known: Known, agent: str) -> tuple[Finding, ...]:
     where = places(known.home, known.listens)
     with ThreadPoolExecutor(8) as threads:
         asking = {}
-        if known.standing is not None and known.dlna:
+        if known.standing is not None and known.dlna and known.play:
             asking = {place.name: threads.submit(echo, place, known.ident, agent) for place in where}
         walls = threads.submit(doctor_look.firewall)
         seen = Seen(
@@ -169,7 +169,7 @@ def _switches(known: Known) -> Iterator[Finding]:
 
 def _ways(known: Known, seen: Seen) -> Iterator[Finding]:
     """Each interface: whether searches come in and our answers go out."""
-    if known.standing is None or not known.dlna:
+    if known.standing is None or not (known.dlna and known.play):
         return
     closed = {s.interface: s.trouble for s in known.standing if s.trouble}
     for place in places(known.home, known.listens):

@@ -101,6 +101,12 @@ class TestJudging:
         assert told.text.endswith((".", ")"))
         assert (told.cure != "") or severity is Severity.OK
 
+    @pytest.mark.parametrize("switch", ["dlna", "play"])
+    def test_where_screens_are_not_told_of_the_box_only_the_switch_is_in_their_way(self, switch: str) -> None:
+        known = replace(KNOWN, standing=(), **{switch: False})  # type: ignore[arg-type]
+        found = judge(known, replace(SEEN, echoes={}, members=frozenset()))
+        assert len([f for f in found if f.severity is not Severity.OK]) == 1
+
     def test_without_a_service_only_what_the_machine_says_is_told(self) -> None:
         found = judge(replace(KNOWN, standing=None, host=None), replace(SEEN, echoes={}))
         assert {f.code for f in found} == {Code.LISTENS, Code.FIREWALL_OPEN}

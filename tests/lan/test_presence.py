@@ -44,11 +44,12 @@ def test_a_television_finds_the_box_and_the_box_says_how_far_it_came(lab: Lab, t
             *("10.77.0.2", "Samsung television", "described"),
         )
         assert {d["act"]: d["count"] for d in seen["deeds"]} == {"searched": 1, "described": 1}
-        box.ask("PATCH", "/api/v1/settings", {"lan.dlna": False})
-        listener.until(lambda e: "ssdp:byebye" in e.get("text", ""))
-        assert ask(screen, MEDIA_SERVER, 0.5) == []
-        box.ask("PATCH", "/api/v1/settings", {"lan.dlna": True})
-        listener.until(lambda e: "ssdp:alive" in e.get("text", ""))
+        for switch in ("lan.dlna", "web.play_without_login"):  # a television has no login: it would only be refused
+            box.ask("PATCH", "/api/v1/settings", {switch: False})
+            listener.until(lambda e: "ssdp:byebye" in e.get("text", ""))
+            assert ask(screen, MEDIA_SERVER, 0.5) == []
+            box.ask("PATCH", "/api/v1/settings", {switch: True})
+            listener.until(lambda e: "ssdp:alive" in e.get("text", ""))
         box.stop()
         gone = headers(listener.until(lambda e: "ssdp:byebye" in e.get("text", ""))["text"])
         assert ident in gone["USN"]
