@@ -294,6 +294,30 @@ async def test_a_rename_fetches_no_media_byte(tmp_path: Path, origin: Origin) ->
         assert torrents == sorted(r.torrent for r in manifest.renditions if r.torrent)
 
 
+async def test_new_subtitles_come_without_a_media_byte(tmp_path: Path, origin: Origin) -> None:
+    """The origin then gives its playlist and its list of hashes other addresses, of the same bytes."""
+    film = origin.add_video(make(Layout.SPLIT))
+    async with a_box(tmp_path, origin) as box:
+        video = await box.know(film)
+        await box.want(video)
+        await box.pinned(video)
+        await box.quiet()
+        box.swarm.drain()
+        origin.forget()
+        film.caption("fr")
+        film.rename("The same with subtitles")  # a detail that is otherwise unchanged is not asked for at once
+        await box.know(film)
+        await asyncio.to_thread(origin.wait_for, "*-fr.vtt")
+        await box.quiet()
+        manifest = await box.manifest(video)
+        assert manifest is not None
+        assert [caption.language for caption in manifest.captions] == ["fr"]
+        assert all(r.whole for r in manifest.renditions)
+        assert origin.media_bytes == 0
+        assert not box.swarm.drain()
+        assert box.same(film, video)
+
+
 async def test_a_replaced_file_is_served_until_the_new_one_is_whole(tmp_path: Path, origin: Origin) -> None:
     film = origin.add_video(make(), torrents=False)
     async with a_box(tmp_path, origin) as box:
