@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 
 from appliance.domain.plan import CopySource, Rule, RuleKind
 from appliance.domain.units import ChannelId, VideoId
-from appliance.store.copies import Line, Subject, host_of
+from appliance.store.copies import Subject, host_of
+from appliance.store.trust import Line
 from appliance.swarm.port import PeerSeen
 
 RIGHT_RESTS = timedelta(days=4)

@@ -11,7 +11,7 @@ from appliance.domain.pin import PinState, Wish
 from appliance.domain.plan import Candidate, Copies, Decision, Held, Observation, RuleKind
 from appliance.domain.units import ByteCount, ChannelId, Origin, RenditionName, VideoId
 from appliance.domain.video import Rendition, Upstream
-from appliance.store import copies, observations, origins, rules
+from appliance.store import copies, observations, origins, rules, trust
 from appliance.store.columns import unpack
 from appliance.store.tables import ChannelRow, DecisionRow, ListedRow, PinRow, RenditionRow, VideoRow
 from appliance.store.videos import rendition_of
@@ -115,7 +115,7 @@ class _Copies:
             return known
         state = self._states.get(origin, origins.UNHEARD)
         hosts = copies.mirror_hosts(mirrors, origin)
-        found = copies.summed(told, copies.Shown(upstream, since, detail_at, hosts, state), self._now)
+        found = trust.summed(told, trust.Shown(upstream, since, detail_at, hosts, state), self._now)
         if plain:
             self._plain[origin] = found
         return found

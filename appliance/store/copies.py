@@ -1,7 +1,7 @@
 """Copies elsewhere: who says that they are there, and who proved it. This module has the noun.
 
 A row without a host is a count (a tracker's, or of peers met); one with a host says how its last challenge ended. What
-the origin and its list of mirrors say stands with the video; all of it together, as old as it is, makes ``Copies``.
+the origin and its list of mirrors say stands with the video; what all of it comes to says ``trust``.
 """
 
 from collections import defaultdict
@@ -15,7 +15,7 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlmodel import Session, col, delete, select, update
 
 from appliance.domain.pin import PinState
-from appliance.domain.plan import Copies, CopyReport, CopySource, Observation, Verdict
+from appliance.domain.plan import Copies, CopySource, Observation, Verdict
 from appliance.domain.units import ChannelId, Origin, VideoId
 from appliance.domain.video import Upstream
 from appliance.store import observations, origins
@@ -23,23 +23,8 @@ from appliance.store.columns import unpack
 from appliance.store.engine import touched
 from appliance.store.origins import OriginState
 from appliance.store.tables import CopyRow, DecisionRow, ListedRow, PinRow, VideoRow
+from appliance.store.trust import PROOF_TRUST, SEEN_TRUST, Line, Shown, summed
 
-SEEN_TRUST = timedelta(hours=6)
-"""How long a count of a tracker's or of peers stands; after that it is unknown."""
-
-ORIGIN_TRUST = timedelta(days=2)
-"""How long an origin that answered, and its list of mirrors, stand."""
-
-DOWN_AFTER = timedelta(hours=6)
-"""An origin that has failed for so long is no copy until it answers; a shorter spell moves no number."""
-
-PROOF_TRUST = timedelta(days=14)
-"""How long a host that answered a challenge counts as verified, and one that failed it does not count."""
-
-LIAR_TRUST = timedelta(days=2)
-"""How long a peer that failed is taken off the count of peers: it may have left since."""
-
-OBSERVE_AT_MOST_EVERY = timedelta(minutes=20)
 _COLUMNS: tuple[Any, ...] = (
     VideoRow.id,
     VideoRow.origin,
@@ -65,27 +50,6 @@ class Counted:
     peers: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One row: a count, or the end of a challenge of ``host``."""
-
-    source: CopySource
-    host: str
-    count: int
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """What the catalogue says of a video's copies. ``mirrors`` are hosts, known as of ``detail_at``."""
-
-    upstream: Upstream
-    upstream_since: datetime
-    detail_at: datetime | None
-    mirrors: tuple[str, ...]
-    origin: OriginState
-
-
 def host_of(url: str) -> str:
     """Return the host of an address, with its port where it names one."""
     return urlsplit(url).netloc.rpartition("@")[2].lower()
@@ -97,50 +61,6 @@ def mirror_hosts(packed: str, origin: str) -> tuple[str, ...]:
         return ()
     hosts = dict.fromkeys(host_of(url) for url in unpack(tuple[str, ...], packed))
     return tuple(host for host in hosts if host and host != origin)
-
-
-def summed(lines: Sequence[Line], shown: Shown, now: datetime) -> Copies:
-    """Return what all sources together come to. What is older than it is trusted counts as unknown."""
-    ended = {(line.source, line.host): line for line in lines if line.host and now - line.at < PROOF_TRUST}
-    failed = {key for key, line in ended.items() if not line.count}
-    origin = _origin(shown, ended, now)
-    counts = {
-        line.source: CopyReport(line.source, line.count, line.at)
-        for line in lines
-        if not line.host and now - line.at < SEEN_TRUST
-    }
-    reports = [counts[source] for source in (CopySource.TRACKER, CopySource.PEERS) if source in counts]
-    live = None
-    if reports:
-        liars = sum(source is CopySource.PEERS and now - ended[source, host].at < LIAR_TRUST for source, host in failed)
-        live = max(0, max(report.count for report in reports) - liars)
-    if shown.mirrors and shown.detail_at is not None and now - shown.detail_at < ORIGIN_TRUST:
-        good = sum((CopySource.MIRRORS, host) not in failed for host in shown.mirrors)
-        reports.append(CopyReport(CopySource.MIRRORS, good, shown.detail_at))
-        live = (live or 0) + good
-    if origin is not None:
-        reports.append(origin)
-        live = (live or 0) + origin.count
-    gone = origin is not None and not origin.count
-    proved = {host for (source, host), line in ended.items() if line.count and not (source == "origin" and gone)}
-    return Copies(live, len(proved), tuple(reports))
-
-
-def _origin(shown: Shown, ended: Mapping[tuple[CopySource, str], Line], now: datetime) -> CopyReport | None:
-    """Return whether the origin is a copy, None where it was not heard of for long."""
-    state = shown.origin
-    if shown.upstream in (Upstream.GONE, Upstream.HIDDEN):
-        return CopyReport(CopySource.ORIGIN, 0, shown.upstream_since)
-    if shown.upstream is not Upstream.PUBLISHED:
-        return None
-    if state.failing is not None and now - state.failing >= DOWN_AFTER:
-        return CopyReport(CopySource.ORIGIN, 0, state.failing)
-    wrong = next((line for (source, _), line in ended.items() if source is CopySource.ORIGIN and not line.count), None)
-    if wrong is not None:
-        return CopyReport(CopySource.ORIGIN, 0, wrong.at)
-    if state.last_ok is None or now - state.last_ok >= ORIGIN_TRUST:
-        return None
-    return CopyReport(CopySource.ORIGIN, 1, state.last_ok)
 
 
 # Reading
@@ -243,7 +163,7 @@ def _put(session: Session, put: Iterable[tuple[VideoId, Line]]) -> None:
 
 def _observe(session: Session, row: Any, counted: Counted, now: datetime) -> None:
     seeds = max((n for n in (counted.tracker, counted.peers) if n is not None), default=None)
-    if seeds is not None and (row.observed_at is None or now - row.observed_at >= OBSERVE_AT_MOST_EVERY):
+    if seeds is not None and observations.due(row.observed_at, now):
         session.execute(update(VideoRow).where(col(VideoRow.id) == row.id).values(observed_at=now))
         observations.add(session, VideoId(row.id), Observation(now, row.views, row.likes, seeds))
 

@@ -12,6 +12,13 @@ from appliance.domain.plan import Observation
 from appliance.domain.units import VideoId
 from appliance.store.tables import ObservationRow
 
+AT_MOST_EVERY = timedelta(minutes=20)
+
+
+def due(last: datetime | None, now: datetime) -> bool:
+    """Tell whether a video is observed again that was last observed at ``last``."""
+    return last is None or now - last >= AT_MOST_EVERY
+
 
 def add(session: Session, video: VideoId, seen: Observation) -> None:
     values = {

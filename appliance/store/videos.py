@@ -8,20 +8,20 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy.dialects.sqlite import insert
 from sqlmodel import Session, col, delete, select
 
 from appliance.domain.catalogue import VideoRecord
 from appliance.domain.channel import Trouble
 from appliance.domain.pin import Wish
+from appliance.domain.plan import Observation
 from appliance.domain.units import ByteCount, ChannelId, InfoHash, Origin, RenditionName, VideoId
 from appliance.domain.video import Rendition, RenditionKind, TorrentCarrier, Upstream, VideoDetail, VideoSummary
+from appliance.store import observations
 from appliance.store.columns import pack, unpack
 from appliance.store.details import make_due
 from appliance.store.engine import touched
-from appliance.store.tables import ListedRow, ObservationRow, RenditionRow, VideoRow
+from appliance.store.tables import ListedRow, RenditionRow, VideoRow
 
-OBSERVE_AT_MOST_EVERY = timedelta(minutes=20)
 TOUCHED_RESTS = timedelta(hours=6)
 """How long a known detail rests where only the time of its last change moved."""
 
@@ -101,11 +101,9 @@ def _new_row(s: VideoSummary, now: datetime) -> VideoRow:
 
 
 def _observe(session: Session, row: VideoRow, s: VideoSummary, now: datetime, mirrors: int | None = None) -> None:
-    if row.observed_at is not None and now - row.observed_at < OBSERVE_AT_MOST_EVERY:
-        return
-    row.observed_at = now
-    values = {"video": s.id, "at": now, "views": s.views, "likes": s.likes, "mirrors": mirrors}
-    session.execute(insert(ObservationRow).values(values).on_conflict_do_nothing())
+    if observations.due(row.observed_at, now):
+        row.observed_at = now
+        observations.add(session, s.id, Observation(now, s.views, s.likes, mirrors=mirrors))
 
 
 def put_page(

@@ -12,8 +12,9 @@ from appliance.domain.plan import Copies, CopySource
 from appliance.domain.units import ByteCount, VideoId
 from appliance.domain.video import Upstream, VideoDetail
 from appliance.store import census, channels, copies, details, origins, trends, videos
-from appliance.store.copies import DOWN_AFTER, ORIGIN_TRUST, PROOF_TRUST, SEEN_TRUST, Counted
+from appliance.store.copies import Counted
 from appliance.store.engine import Store
+from appliance.store.trust import DOWN_AFTER, ORIGIN_TRUST, PROOF_TRUST, SEEN_TRUST
 from tests.unit.test_store import HOST, NOW, followed, rendition, summary
 
 MIRRORS = ("https://m1.example/static/x", "https://m2.example/static/x", "https://tube.example.org/static/x")

@@ -23,7 +23,8 @@ from appliance.plan.survey import (
     next_peer,
     targets,
 )
-from appliance.store.copies import Line, Subject
+from appliance.store.copies import Subject
+from appliance.store.trust import Line
 from appliance.swarm.port import PeerSeen
 
 NOW = datetime(2026, 11, 21, 9, tzinfo=UTC)
