@@ -5,8 +5,9 @@ soundness                what makes a rule valid       claims   every rule's wis
 protect                  what may never be released    prices   what a byte costs where rules want the same
 renditions               which encodings are kept      brim     how much of a budget is best used
 sizes                    known and estimated bytes     fit      the most worth inside: room, hearing, exchange, order
-rulebook, fields         rules as a file               lines    what was placed and not, as decisions
-presets                  rules to begin with           explain  reasons as sentences: filter_words, changes, wording
+rulebook, fields         rules as a file               squeeze  what of it fits while others fill the disk
+presets                  rules to begin with           lines    what was placed and not, as decisions
+                                                       explain  reasons as sentences: filter_words, changes, wording
 newcomers                what new videos usually get
 
 Pure functions over the domain: no clock, no chance, no I/O. The same world and rules give the same plan, in whatever
@@ -29,6 +30,7 @@ from policies.renditions import HAND_PIN_HEIGHT
 from policies.room import Room, capacity, missing, purse, space
 from policies.rules import in_force, in_scope
 from policies.sizes import Choice, as_held, choice
+from policies.squeeze import squeeze
 from policies.worth import BUILT_IN, Ranking
 
 __all__ = ["plan"]
@@ -39,12 +41,15 @@ def plan(world: World, rules: Iterable[Rule], now: datetime, kinds: Mapping[str,
 
     What is decided to be kept or pinned never takes more than each rule's budgets and numbers, nor than the disk has
     above its floor, the library's quota, or what may still be fetched, save where what may not be released alone
-    exceeds it. Rules are taken to have passed ``rules.check``; a rule of a kind that is not in ``kinds`` finds all
-    videos worth nothing. A video of unknown renditions may be wanted; its size is then estimated and its origin should
-    be asked next, in the order of the plan.
+    exceeds it. What others took of the disk lately moves nothing out. Rules are taken to have passed ``rules.check``; a
+    rule of a kind that is not in ``kinds`` finds all videos worth nothing. A video of unknown renditions may be wanted;
+    its size is then estimated and its origin should be asked next, in the order of the plan.
     """
     videos = tuple(map(world.videos.__getitem__, in_order([video.id for video in world.videos])))
     ordered = in_force(tuple(rules))
+    there = capacity(world)
+    world = replace(world, disk=replace(world.disk, free=ByteCount(world.disk.free + world.taken_lately)))
+    lack = capacity(world) - there
     desk = Desk(replace(world, videos=videos), videos, ordered, now, kinds)
     library = space(world)
     shields = _shields(desk)
@@ -55,8 +60,10 @@ def plan(world: World, rules: Iterable[Rule], now: datetime, kinds: Mapping[str,
     every = [claims(desk, rule) for rule in ordered]
     _reserve(desk, {at: s for at, s in shields.items() if not _competes(every, at)}, lasting, numbers)
     _reserve(desk, shields, room, numbers)
-    hands, refused = _hand_pins(desk, desk.bars, lasting, room)
+    hands, refused = _hand_pins(desk, desk.bars, lasting, room, lack)
     found = fit(desk, every, lasting, room)
+    if lack:
+        squeeze(desk, every, found.room, lack)
     findings = Findings(
         desk, every, found, desk.bars, shields, hands, refused, _weakest(desk, every, found), {}, _over(room)
     )
@@ -88,7 +95,7 @@ def _reserve(desk: Desk, shields: dict[int, Protection], room: Room, numbers: di
 
 
 def _hand_pins(
-    desk: Desk, bars: dict[int, Reason], lasting: Room, room: Room
+    desk: Desk, bars: dict[int, Reason], lasting: Room, room: Room, lack: int
 ) -> tuple[dict[int, Choice], dict[int, Reason]]:
     """Place hand pins not held yet, newest first; return what of them, and why there is no room for others."""
     placed: dict[int, Choice] = {}
@@ -101,8 +108,8 @@ def _hand_pins(
         wanted = choice(video, HAND_PIN_HEIGHT, bitrates) or choice(video, None, bitrates)
         if wanted is None:
             refused[at] = Reason(ReasonCode.NO_RENDITION)
-        elif wanted.size > room.left:
-            refused[at] = Reason(ReasonCode.NO_SPACE, {"bytes": wanted.size, "left": max(0, room.left)})
+        elif wanted.size > room.left - lack:
+            refused[at] = Reason(ReasonCode.NO_SPACE, {"bytes": wanted.size, "left": max(0, room.left - lack)})
         elif room.data is not None and wanted.size > room.data:
             refused[at] = Reason(ReasonCode.NO_DATA, {"bytes": wanted.size, "left": max(0, room.data)})
         else:

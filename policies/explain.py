@@ -203,6 +203,9 @@ _SENTENCES: dict[ReasonCode, Callable[[Facts], str]] = {
     ReasonCode.ENOUGH: _enough,
     ReasonCode.NEAR_TIE: _near_tie,
     ReasonCode.NO_DATA: _no_data,
+    ReasonCode.NO_ROOM_NOW: lambda facts: (
+        f"The {_size(facts)} that it lacks wait for room on the disk, of which somebody else took some lately."
+    ),
     ReasonCode.ALSO: lambda facts: (
         f"{rule_of(facts)} wants it too: it is kept once, and “{facts.get('payer', 'another rule')}” pays."
     ),

@@ -95,7 +95,11 @@ def _asking(video: Candidate, shield: Protection) -> Reason:
 def _chosen(found: Findings, at: int, video: Candidate, by: Claimed) -> Decision:
     mine, reasons = found.every[by.rule], (_praise(found, by), *_also(found, at, by.rule))
     if at in found.fit.room.as_held:
-        reasons = (*reasons, _no_data(found, mine.sizes[by.place]))
+        if at in found.fit.room.short:
+            lacks = mine.sizes[by.place] - (video.held.done if video.held is not None else 0)
+            reasons = (*reasons, Reason(ReasonCode.NO_ROOM_NOW, {"bytes": lacks}))
+        else:
+            reasons = (*reasons, _no_data(found, mine.sizes[by.place]))
         return _line(found, video, as_held(video), reasons, by, as_is=True)
     return _line(found, video, mine.choices[by.place], reasons, by)
 

@@ -74,7 +74,8 @@ def missing(video: Candidate, wanted: Choice) -> int:
 class Room:
     """The library as it fills. ``left`` is the disk's room, ``data`` what may be fetched; both may start below zero.
 
-    ``taken`` says by which claim a video has its place (None: by protection or a hand).
+    ``taken`` says by which claim a video has its place (None: by protection or a hand); ``as_held`` what stays as it is
+    for now, for want of what may be fetched, or of room on the disk (``short``).
     """
 
     left: int
@@ -82,10 +83,11 @@ class Room:
     data: int | None = None
     taken: dict[int, Claimed | None] = field(default_factory=dict)
     as_held: set[int] = field(default_factory=set)
+    short: set[int] = field(default_factory=set)
 
     def copy(self) -> "Room":
         purses = [replace(p, bytes_of=dict(p.bytes_of), count_of=dict(p.count_of)) for p in self.purses]
-        return Room(self.left, purses, self.data, dict(self.taken), set(self.as_held))
+        return Room(self.left, purses, self.data, dict(self.taken), set(self.as_held), set(self.short))
 
     def take(self, at: int, video: Candidate, size: int, fetched: int, rule: int | None, by: Claimed | None) -> None:
         """Give a video its space, whatever that exceeds."""

@@ -53,7 +53,7 @@ def _check_budgets(rule: Rule) -> None:
         if amount is not None and not 0 < amount <= MOST:
             raise _bad(name, "A budget is above 0 bytes.", _NO_LIMIT)
     if rule.budget_share is not None and not 0 < rule.budget_share <= 1:
-        raise _bad("budget_share", "A share of the disk is above 0 and at most 1.", _NO_LIMIT)
+        raise _bad("budget_share", "A share is above nothing and at most the whole disk (1, or 100 %).", _NO_LIMIT)
 
 
 def _check_numbers(rule: Rule) -> None:

@@ -205,7 +205,8 @@ class World:
 
     ``quota`` bounds the library in bytes; ``download_left`` are the bytes that may still be fetched before
     ``download_reset`` (None: no budget of transfer); ``protect_after`` is how long an origin may fail before what we
-    hold of it is protected.
+    hold of it is protected. ``taken_lately`` are bytes that others took of the disk's room not long ago, and that may
+    be free again soon.
     """
 
     videos: tuple[Candidate, ...]
@@ -215,6 +216,7 @@ class World:
     download_left: ByteCount | None = None
     download_reset: datetime | None = None
     protect_after: timedelta = timedelta(days=7)
+    taken_lately: ByteCount = ByteCount(0)
 
 
 class Verdict(StrEnum):
@@ -253,6 +255,7 @@ class ReasonCode(StrEnum):
     ENOUGH = "enough"
     NEAR_TIE = "near_tie"
     NO_DATA = "no_data"
+    NO_ROOM_NOW = "no_room_now"
     ALSO = "also"
     LAST_COPY_OVER = "last_copy_over"
     NEEDS_BUDGET = "needs_budget"

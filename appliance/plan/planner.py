@@ -13,9 +13,11 @@ import policies
 from appliance.clock import Clock
 from appliance.domain.plan import Disk, Plan, Rule, World
 from appliance.domain.traffic import Quota
+from appliance.domain.units import ByteCount
 from appliance.errors import SeedkeepError
-from appliance.plan import census
+from appliance.plan import census, lately
 from appliance.plan.kinds import every as every_kind
+from appliance.plan.lately import RoomLately
 from appliance.plan.stillness import let_go, stillness
 from appliance.store import channels, decisions, rules, saved
 from appliance.store.engine import Store, Touched
@@ -62,6 +64,8 @@ class Planner:
         self._offered, self._kinds = offered, asyncio.Lock()
         self._known: Mapping[str, Ranking] | None = None
         self._store, self._leases, self._disk, self._clock, self._options = store, leases, disk, clock, options
+        self._lately: RoomLately | None = None
+        self._written = ""
         self._wake = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
         self.trouble: str | None = None
@@ -135,9 +139,22 @@ class Planner:
                     protect_after=self._options.protect_after,
                 )
             ]
+            worlds = [replace(worlds[0], taken_lately=await self._taken_lately(worlds[0]))]
             if (quota := self._quota()) is not None:
                 worlds = [replace(worlds[0], download_left=quota.left, download_reset=quota.reset)]
             return await asyncio.to_thread(_planned, worlds, chosen, self._clock.now(), rankings)
+
+    async def _taken_lately(self, world: World) -> ByteCount:
+        if self._lately is None:
+            self._lately = RoomLately()
+            if (known := await self._store.read(saved.get, lately.NAME)) is not None:
+                self._lately.read(known)
+        room = await asyncio.to_thread(lately.room_of, world.disk, world.videos)
+        taken, text = self._lately.note(world.disk, room, self._clock.now()), self._lately.written()
+        if text != self._written:
+            self._written = text
+            await self._store.write(saved.put, lately.NAME, text)
+        return taken
 
     async def _give_default_rules(self) -> None:
         """From the first channel on a default rule is in force; once deleted it does not come back."""

@@ -125,6 +125,17 @@ def floor_breached() -> Scene:
     return Scene(story, ReasonCode.NO_SPACE, world(*videos, free=1200 * MB), (recent(),))
 
 
+def disk_filled_meanwhile() -> Scene:
+    videos = [
+        held(candidate("whole", days=3, size=500 * MB), rule="recent"),
+        held(candidate("half", days=2, size=900 * MB), rule="recent", done=400 * MB),
+        candidate("newest", days=1, size=300 * MB),
+    ]
+    before = replace(world(*videos, free=2 * GB + 100 * MB), taken_lately=ByteCount(6 * GB))
+    story = "Someone else took 6 GB an hour ago: what came of a video stays and waits, a new one is left for now."
+    return Scene(story, ReasonCode.NO_ROOM_NOW, before, (recent(),))
+
+
 def out_of_scope() -> Scene:
     videos = [candidate("bulletin"), candidate("drama", channels=frozenset({FILMS}))]
     rule = recent(channels=frozenset({NEWS}))
@@ -413,6 +424,7 @@ SCENES: tuple[Callable[[], Scene], ...] = (
     one_giant,
     full_disk,
     floor_breached,
+    disk_filled_meanwhile,
     out_of_scope,
     old_news,
     unseen,

@@ -76,7 +76,7 @@ def test_every_video_gets_one_decision_with_reasons_that_can_be_read(before: Wor
 def test_a_plan_never_exceeds_a_budget_save_by_what_is_protected(before: World, rules: tuple[Rule, ...]) -> None:
     found = plan(before, rules, NOW)
     safe = _protected(before, rules)
-    library = max(0, before.disk.used + before.disk.free - before.disk.floor)
+    library = max(0, before.disk.used + before.disk.free + before.taken_lately - before.disk.floor)
     for rule in rules:
         charged = [d for d in _staying(found) if d.rule == rule.id]
         use = next(u for u in found.rules if u.rule == rule.id)
@@ -99,11 +99,27 @@ def test_a_plan_never_goes_below_the_floor_save_by_what_is_protected(before: Wor
     safe = _protected(before, rules)
     got = {v.id: v.held.done if v.held is not None else 0 for v in before.videos}
     free = before.disk.free + sum(got[d.video] for d in found.decisions if d.verdict is Verdict.RELEASE)
-    free -= sum(d.size - got[d.video] for d in _staying(found))
-    if any(d.verdict is Verdict.PIN and d.video not in safe for d in found.decisions):
+    free -= sum(d.size - got[d.video] for d in _staying(found) if not _waits_for_room(d))
+    if any(d.verdict is Verdict.PIN and d.video not in safe and d.size > got[d.video] for d in found.decisions):
         assert free >= before.disk.floor
     if not safe and any(d.verdict in STAYS for d in found.decisions):
-        assert free >= before.disk.floor
+        assert free + before.taken_lately >= before.disk.floor
+
+
+def _waits_for_room(decision: Decision) -> bool:
+    return any(reason.code is ReasonCode.NO_ROOM_NOW for reason in decision.reasons)
+
+
+@STEADY
+@given(worlds(unknown=True), rule_sets())
+def test_room_that_others_took_lately_moves_out_nothing_that_would_stay_in_it(
+    before: World, rules: tuple[Rule, ...]
+) -> None:
+    there = replace(before, taken_lately=ByteCount(0))
+    back = replace(there, disk=replace(before.disk, free=ByteCount(before.disk.free + before.taken_lately)))
+    got = {v.id: v.held.done for v in before.videos if v.held is not None}
+    stays = {d.video for d in _staying(plan(back, rules, NOW)) if d.video in got}
+    assert stays <= {d.video for d in _staying(plan(before, rules, NOW))}
 
 
 @STEADY

@@ -196,6 +196,7 @@ def worlds(draw: st.DrawFn, *, unknown: bool = False) -> World:
         made,
         quota=None if quota is None else ByteCount(quota),
         download_left=None if left is None else ByteCount(left),
+        taken_lately=ByteCount(draw(st.sampled_from([0, 0, 0, 50 * MB, 400 * MB]))),
     )
 
 
