@@ -18,7 +18,7 @@ from tests.media.filming import Cinema, cinema, shelf
 from tests.world.lab import not_run
 from tests.world.media import Layout, Made, make
 
-pytestmark = [pytest.mark.alone, pytest.mark.trial]
+pytestmark = pytest.mark.trial
 
 SECONDS = 120
 FORMS = [(layout, arriving) for layout in Layout for arriving in (False, True)]
@@ -141,6 +141,7 @@ async def test_mpv_seeks(form: tuple[Layout, bool], share: float) -> None:
             sought(place, size_of(form), share)
 
 
+@pytest.mark.alone  # it is typed to after so many seconds
 async def test_vlc_seeks(form: tuple[Layout, bool]) -> None:
     """By seconds; in a transport stream over HTTP by the share alone, as its slider does: it looks for no end there."""
     in_share = form[0] is Layout.TS

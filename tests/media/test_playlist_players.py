@@ -13,7 +13,7 @@ from tests.media.filming import Cinema, cinema, shelf
 from tests.media.test_film_players import hashes, run
 from tests.world.media import Layout, Made, make
 
-pytestmark = [pytest.mark.alone, pytest.mark.trial]
+pytestmark = pytest.mark.trial
 
 SECONDS = 120
 FORMS = [(layout, arriving) for layout in (Layout.MUXED, Layout.SPLIT, Layout.TS) for arriving in (False, True)]
@@ -92,6 +92,7 @@ def mpv(address: str) -> list[str]:
     return ["mpv", "--no-config", "--vo=null", "--ao=null", "--length=3", "--term-playing-msg=AT=${=time-pos}", address]
 
 
+@pytest.mark.alone  # it is typed to after so many seconds
 async def test_vlc_seeks(form: tuple[Layout, bool]) -> None:
     places = [int(SECONDS * share) for share in SHARES]
     typed = [
