@@ -270,8 +270,8 @@ class _Request:
                 raise _nothing()
 
     async def master(self) -> None:
-        listed = replace(self.playable, captions=await self._captions())
-        playable = await self.house.heads.checked(listed)
+        captions, checked = await asyncio.gather(self._captions(), self.house.heads.checked(self.playable))
+        playable = replace(checked, captions=captions)
         known = await self.house.iframes.soon(playable, wound_through(playable))
         text = await self.house.pool.run(partial(master_playlist, playable, known))
         if text is None:
