@@ -54,6 +54,18 @@ FAULTS = """() => {
   return faults;
 }"""
 
+PARTS = """async () => {
+  const faults = [];
+  for (const part of document.querySelectorAll('[hx-get][id]')) {
+    const asked = { 'HX-Request': 'true', 'HX-Target': part.id };
+    const answer = await fetch(part.getAttribute('hx-get'), { headers: asked });
+    const text = await answer.text();
+    if (!answer.ok || text.includes('<html')) faults.push(`#${part.id} alone: ${answer.status} ${text.slice(0, 60)}`);
+  }
+  return faults;
+}"""
+"""Asks for each part of a page that is refreshed alone, as a live page does."""
+
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def browser() -> AsyncIterator[Browser]:
@@ -146,6 +158,8 @@ async def test_every_page_is_whole(
                     await seen.page.locator(".health-told").wait_for()
                 await _picture(seen.page, f"{amount.value}-{name}-{width}-{scheme}")
                 faults[name] = await _faults(seen)
+                if (amount, width) == (Amount.MUCH, 1280):
+                    faults[name] += await seen.page.evaluate(PARTS)
                 if name == "rule-new":
                     await seen.page.locator("details.more > summary").click()
                     await _picture(seen.page, f"{amount.value}-rule-more-{width}-{scheme}")
