@@ -4,7 +4,6 @@ Every hop of a redirect is checked like a first request and counted where it goe
 """
 
 import asyncio
-import re
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -20,15 +19,14 @@ from appliance.errors import BadAnswer, Refused, Unreachable
 from appliance.outbound.guard import addresses_of, parsed_address
 from appliance.outbound.manners import Ask, Asked, Manners
 from appliance.outbound.meter import Meter
-from appliance.outbound.verdict import error_for, too_large
+from appliance.outbound.terms import Pace, require_range, require_small, require_success, wrong_range
+from appliance.outbound.verdict import too_large
 from appliance.outbound.wire import Inflater, Reply, Wire, origin_of, parsed_url
 
 MOST_REDIRECTS = 5
 MOST_BYTES = 8 * 1024 * 1024
 OVERALL_SECONDS = 60.0
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)\Z")
-_SLOWEST_BYTES, _SLOWEST_SECONDS = 16 * 1024, 60.0
 _system_chance = secrets.SystemRandom().random
 
 
@@ -142,7 +140,7 @@ class Fetcher:
             if reply.status == 304 and etag is not None:
                 return Answer(304, b"", etag, True, "", str(reply.url))
             if reply.status not in expect:
-                self._require_success(reply)
+                require_success(reply, self._clock.now())
             body = await self._body(reply, max_bytes, priority, limit)
             return Answer(
                 reply.status,
@@ -167,10 +165,10 @@ class Fetcher:
         async with self._asked(url, Ask.MEDIA, headers, priority, timeout) as (reply, limit):
             whole = reply.status == 200 and first == 0 and reply.length == wanted
             if not whole:
-                self._require_range(reply, first, last)
+                require_range(reply, first, last, self._clock.now())
             body = await self._body(reply, wanted, priority, limit)
         if len(body) != wanted:
-            raise _wrong_range(origin_of(reply.url))
+            raise wrong_range(reply.origin)
         return body
 
     async def stream(
@@ -186,11 +184,11 @@ class Fetcher:
             headers["Range"] = f"bytes={offset}-"
         async with self._asked(url, Ask.MEDIA, headers, priority, None) as (reply, _):
             if offset:
-                self._require_range(reply, offset, None)
+                require_range(reply, offset, None, self._clock.now())
             else:
-                self._require_success(reply)
-            self._check_announced(reply, max_bytes)
-            pace = _Pace(self._clock.monotonic, reply.origin)
+                require_success(reply, self._clock.now())
+            require_small(reply, max_bytes)
+            pace = Pace(self._clock.monotonic, reply.origin)
             received = 0
             async for chunk in reply.chunks:
                 received += len(chunk)
@@ -262,7 +260,7 @@ class Fetcher:
         return url
 
     async def _body(self, reply: Reply, max_bytes: int, priority: bool, limit: asyncio.Timeout) -> bytes:
-        self._check_announced(reply, max_bytes)
+        require_small(reply, max_bytes)
         inflater = Inflater(reply.headers.get("content-encoding", "").lower(), reply.origin, max_bytes)
         parts = []
         async for chunk in reply.chunks:
@@ -289,44 +287,6 @@ class Fetcher:
         if self._count is not None:
             self._count(reply.origin, count, near)
 
-    def _require_success(self, reply: Reply) -> None:
-        error = error_for(reply.origin, reply.status, reply.headers, self._clock.now())
-        if error is None and reply.status != 206:
-            return
-        raise error or _wrong_range(reply.origin)
-
-    def _require_range(self, reply: Reply, first: int, last: int | None) -> None:
-        error = error_for(reply.origin, reply.status, reply.headers, self._clock.now())
-        if error is not None:
-            raise error
-        match = _CONTENT_RANGE.match(reply.headers.get("content-range", ""))
-        if reply.status != 206 or match is None or int(match[1]) != first:
-            raise _wrong_range(reply.origin)
-        end, total = int(match[2]), match[3]
-        if last is not None and end != last:
-            raise _wrong_range(reply.origin)
-        if last is None and total != "*" and end != int(total) - 1:
-            raise _wrong_range(reply.origin)
-
-    def _check_announced(self, reply: Reply, max_bytes: int | None) -> None:
-        if max_bytes is not None and reply.length is not None and reply.length > max_bytes:
-            raise too_large(reply.origin, max_bytes)
-
-
-class _Pace:
-    """Gives up on a stream that only drips."""
-
-    def __init__(self, seconds: Callable[[], float], host: str) -> None:
-        self._seconds, self._host = seconds, host
-        self._since, self._at = seconds(), 0
-
-    def check(self, received: int) -> None:
-        now = self._seconds()
-        if received - self._at >= _SLOWEST_BYTES:
-            self._since, self._at = now, received
-        elif now - self._since > _SLOWEST_SECONDS:
-            raise Unreachable(f"{self._host} sends so slowly that it will never end.", hint="Seedkeep tries again.")
-
 
 @asynccontextmanager
 async def _time_limit(seconds: float | None, host: str) -> AsyncIterator[asyncio.Timeout]:
@@ -337,10 +297,3 @@ async def _time_limit(seconds: float | None, host: str) -> AsyncIterator[asyncio
         raise Unreachable(
             f"{host} took too long to answer.", hint="Nothing to do: Seedkeep tries again by itself."
         ) from error
-
-
-def _wrong_range(host: str) -> BadAnswer:
-    return BadAnswer(
-        f"{host} sent other bytes of the file than were asked for.",
-        hint="Its files cannot be fetched in parts; ask its owner to allow byte ranges.",
-    )
