@@ -82,6 +82,16 @@ async def test_only_what_is_asked_for_is_told_besides_what_must_be(box: Box) -> 
     assert set(first.attrib) == {"protocolInfo", "size", "duration", "resolution"}
 
 
+@pytest.mark.parametrize("names", ["", " ", "*", "res", "@duration", "dc:date,@resolution", "res@size,dc:title"])
+async def test_what_a_film_lies_at_is_told_whoever_asks_for_any_of_it_or_names_nothing(box: Box, names: str) -> None:
+    (item,) = (await box.browse("all", count=1, asked=names)).nodes
+    first = item.find(f"{DIDL}res")
+    assert first is not None
+    assert first.text == f"{box.base}/media/{box.ids[0]}/1080p.mp4"
+    assert {"protocolInfo", "size", "duration"} <= set(first.attrib)
+    assert ("resolution" in first.attrib) == ("@resolution" in names or names.strip() in ("", "*"))
+
+
 @pytest.mark.parametrize("name", ["@childCount", "container@childCount", "res,container@childCount,dc:date", "*"])
 async def test_how_many_are_in_a_folder_is_told_however_it_is_asked_for(box: Box, name: str) -> None:
     told = await box.browse("0", asked=name)

@@ -76,7 +76,7 @@ async def test_what_holds_for_every_family(box: Box, family: str) -> None:
         assert "DLNA.ORG_PN" not in film.get("protocolInfo", "")
         assert int(film.get("size", 0)) > 0
         assert film.get("duration") == "0:01:00.000"
-    assert text.isascii() or item.findtext(f"{DC}title") == "Äpfel & Birnen"
+    assert text.isascii() or item.findtext(f"{DC}title", "").rstrip(".") == "Äpfel & Birnen"
     for address in (e.text or "" for e in item.iter() if (e.text or "").startswith("http")):
         assert address.isascii()
         assert address.startswith(box.base + "/")
@@ -92,6 +92,11 @@ async def test_subtitles_in_the_videos_own_language_come_first(box: Box) -> None
     film = item.find(f"{DIDL}res")
     assert film is not None
     assert film.get(f"{PV}subtitleFileUri") == told
+
+
+async def test_an_old_lg_finds_subtitles_by_a_full_stop_in_the_title(box: Box) -> None:
+    agent = SAYS["lg"]["user-agent"]
+    assert (await box.browse("all", agent=agent)).titles[:2] == ["Äpfel & Birnen.", "Bergwandern"]  # the first has some
 
 
 async def test_a_picture_of_160_pixels_is_named_as_what_it_is(box: Box) -> None:

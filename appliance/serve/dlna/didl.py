@@ -18,6 +18,7 @@ _MOST_TITLE = 250
 _MOST_CAPTIONS = 8
 _HARMLESS = re.compile("[A-Za-z0-9 _.,:;!?$%()/+-]*")
 _OBJECT = re.compile("^(container|item|DIDL-Lite/container|DIDL-Lite/item)@")
+_OF_RESOURCES = frozenset({"@size", "@duration", "@bitrate", "@resolution", "@protocolInfo"})
 _SOUND = "object.item.audioItem"
 
 _OPEN = (
@@ -70,9 +71,13 @@ class Wanted:
 
 
 def wanted(text: str) -> Wanted:
-    """Read the argument ``Filter``. Some write attributes of an object with its element: ``container@childCount``."""
+    """Read the argument ``Filter``. Some write attributes of an object with its element (``container@childCount``),
+    others those of a resource without (``@duration``). Who names nothing is given everything, as by other servers: an
+    item without a resource would be of no use to anybody.
+    """
     names = frozenset(_OBJECT.sub("@", part.strip()) for part in text.split(","))
-    return Wanted("*" in names, names | {name.partition("@")[0] for name in names})
+    names |= {f"res{name}" for name in names & _OF_RESOURCES}
+    return Wanted("*" in names or names == {""}, names | {name.partition("@")[0] for name in names})
 
 
 def didl(nodes: Sequence[Node], asked: Wanted, base: str, quirks: Quirks) -> str:
@@ -115,9 +120,10 @@ class _Drawing:
             offered = (item.copy, *offered)[: quirks.resources]
         sound = bool(offered) and offered[0].offer.content_type.startswith("audio/")
         original = f' refID="{_escaped(item.original)}"' if item.original is not None and "@refID" in asked else ""
+        dot = "." if quirks.dotted and item.captions and "." not in video.title else ""
         out = [
             f'<item id="{_escaped(item.id)}" parentID="{_escaped(item.parent)}" restricted="1"{original}>'
-            f"<dc:title>{_title(video.title)}</dc:title><upnp:class>{_SOUND if sound else CLASS}</upnp:class>"
+            f"<dc:title>{_title(video.title)}{dot}</dc:title><upnp:class>{_SOUND if sound else CLASS}</upnp:class>"
         ]
         if "dc:date" in asked:
             out.append(f"<dc:date>{video.published_at.isoformat()[:19]}</dc:date>")

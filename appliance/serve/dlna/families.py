@@ -24,9 +24,9 @@ class Quirks:
     ``tallest``, ``fastest``: lines, and pictures a second, of what is offered before what has more; ``resources``:
     renditions offered at most; ``art``: the picture of 160 pixels, the origin's own, or both, in either order;
     ``caption_info``: ``sec:CaptionInfoEx``, ``caption_resources``: subtitles as ``res`` too, ``caption_attributes``:
-    as ``pv:`` attributes of ``res``; ``own_order``: whatever order is asked for, ours is given; ``aliases``: ids asked
-    for that mean ones of ours; ``model``, ``suffix`` (of the name), ``capabilities`` (``sec:ProductCap``): in the
-    description.
+    as ``pv:`` attributes of ``res``; ``dotted``: a title has a full stop where there are subtitles; ``own_order``:
+    whatever order is asked for, ours is given; ``aliases``: ids asked for that mean ones of ours; ``model``, ``suffix``
+    (of the name), ``capabilities`` (``sec:ProductCap``): in the description.
     """
 
     family: str = ""
@@ -37,6 +37,7 @@ class Quirks:
     caption_info: bool = True
     caption_resources: bool = False
     caption_attributes: bool = False
+    dotted: bool = False
     own_order: bool = False
     capabilities: str = "smi,getMediaInfo.sec,getCaptionInfo.sec"
     model: str = "Seedkeep"
