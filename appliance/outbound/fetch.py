@@ -5,7 +5,7 @@ Every hop of a redirect is checked like a first request and counted where it goe
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Self
@@ -94,6 +94,15 @@ class Fetcher:
     def set_rate(self, rate: BytesPerSecond | None) -> None:
         """Receive at most ``rate`` bytes/s from all origins of the internet together; None: unlimited, 0 stops."""
         self._meter.set_rate(rate)
+
+    def when_short(self, listener: Callable[[], Awaitable[None]]) -> None:
+        """Have ``listener`` awaited when a viewer has to wait for our own limit, who did not just before."""
+        self._meter.when_short = listener
+
+    @property
+    def is_short(self) -> bool:
+        """Whether a viewer had to wait for our own limit a moment ago."""
+        return self._meter.is_short
 
     @property
     def stopped(self) -> bool:
@@ -223,6 +232,15 @@ class Fetcher:
                     yield reply, limit
                     return
                 url = self._next(reply, seen)
+
+    async def stays_on_lan(self, address: str) -> bool:
+        """Tell whether what an address gives comes from the LAN: the last connection to its server went there, or any
+        of its addresses would. While nothing may come from the internet, what comes from elsewhere all the same waits.
+        """
+        try:
+            return await self._seems_near(parsed_url(address, True))
+        except Refused:
+            return False
 
     async def _let(self, url: httpx.URL, priority: bool) -> None:
         """Wait until our own limit lets us ask, unless this stays on the LAN as far as we know."""

@@ -3,7 +3,7 @@
 import asyncio
 import heapq
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from appliance.domain.units import BytesPerSecond
 
@@ -12,6 +12,12 @@ _LEAST_BURST = 64 * 1024
 _SLICE_SECONDS = 0.05
 _HURRY_SECONDS = 0.5
 """How long after a viewer's read the others take only what the viewer leaves over."""
+_SHORT_SECONDS = 1.5
+"""How long after a viewer had to wait the rate counts as too small for viewers."""
+
+
+async def _nobody() -> None:
+    """Tell nobody."""
 
 
 class Meter:
@@ -31,6 +37,14 @@ class Meter:
         self._waiting: list[tuple[bool, int]] = []
         self._tickets = 0
         self._recent: deque[tuple[float, int]] = deque()
+        self._short_until = self._filled
+        self.when_short: Callable[[], Awaitable[None]] = _nobody
+        """Awaited when a viewer has to wait who did not just before: whoever sets the rate may have more to give."""
+
+    @property
+    def is_short(self) -> bool:
+        """Whether a viewer had to wait a moment ago."""
+        return self._seconds() < self._short_until
 
     @property
     def rate(self) -> BytesPerSecond | None:
@@ -70,6 +84,10 @@ class Meter:
             self._hurry_until = self._seconds() + _HURRY_SECONDS
         if self.may_go_on(priority):
             return
+        if priority:
+            was_short, self._short_until = self.is_short, self._seconds() + _SHORT_SECONDS
+            if not was_short:
+                await self.when_short()
         self._tickets += 1
         ticket = (not priority, self._tickets)
         heapq.heappush(self._waiting, ticket)

@@ -95,6 +95,7 @@ class Tender:
         """Read what was spent, and hand out the first limits: until then nobody should spend."""
         await self.purse.open()
         await self._hand_out()
+        self._fetcher.when_short(self._hand_out)
 
     async def reconfigure(self, schedule: Schedule) -> None:
         """Put a new schedule in force at once."""
@@ -243,6 +244,7 @@ class Tender:
             origins_down=self._fetcher.received_rate(),
             swarm_down=swarm_down,
             player_waits=self._player_waits,
+            viewer_waits=self._fetcher.is_short,
         )
         now = limits(budget, use)
         if now == self._in_force:

@@ -12,12 +12,14 @@ _LEAST_SHARE = 10
 @dataclass(frozen=True, slots=True)
 class Use:
     """What each spender used in the last second, bytes/s: players outside the LAN (up), HTTP from origins (down), the
-    swarm's internet peers (down). ``player_waits``: such a player has just come and has no share yet."""
+    swarm's internet peers (down). ``player_waits``: such a player has just come and has no share yet; ``viewer_waits``:
+    somebody in the house waits for bytes from an origin."""
 
     players_up: int = 0
     origins_down: int = 0
     swarm_down: int = 0
     player_waits: bool = False
+    viewer_waits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +42,12 @@ def limits(budget: Budget, use: Use) -> Limits:
     """Split the purse: shares of one direction never come to more than it.
 
     Players outside the LAN come before peers and have nothing while there are none (the swarm then has it all).
-    Origins and the swarm share what may come down by what each uses, half and half where both would take it all.
+    Origins and the swarm share what may come down by what each uses, half and half where both would take it all. Where
+    a viewer waits, origins have what the swarm does not use at once, and half at least.
     """
     players, swarm_up = _players_first(budget.upload, use)
-    origins, swarm_down = _shared(budget.download, use.origins_down, use.swarm_down)
+    waited_for = (budget.download or 0) // 2 if use.viewer_waits else 0
+    origins, swarm_down = _shared(budget.download, max(use.origins_down, waited_for), use.swarm_down)
     return Limits(
         swarm=Budget(swarm_up, swarm_down, budget.lan_upload, budget.lan_download),
         origins_down=origins,

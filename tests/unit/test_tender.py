@@ -178,6 +178,27 @@ async def test_a_player_elsewhere_takes_its_share_from_the_swarm_before_its_firs
         assert scene.swarm.budget.upload == 1000
 
 
+async def test_a_viewer_who_waits_for_an_origin_takes_its_share_from_the_swarm_at_once(tmp_path: Path) -> None:
+    async with a_scene(tmp_path, Budget(download=BytesPerSecond(1000))) as scene:
+        await scene.seconds(2)
+        assert scene.swarm.budget.download == 900
+        meter = scene.fetcher._meter
+        meter.note(5000)
+        pinning = asyncio.create_task(meter.go_on(False))
+        await asyncio.sleep(0.01)
+        assert scene.swarm.budget.download == 900
+        viewer = asyncio.create_task(meter.go_on(True))
+        async with asyncio.timeout(10):
+            while scene.swarm.budget.download != 100:  # noqa: ASYNC110 - the swarm tells nobody of its limits
+                await asyncio.sleep(0)
+        await scene.seconds(1)
+        assert scene.swarm.budget.download == 100
+        for waiting in (viewer, pinning):
+            waiting.cancel()
+        await scene.seconds(3)
+        assert scene.swarm.budget.download == 900
+
+
 async def test_a_month_used_up_stays_so_over_a_restart_and_a_set_clock_and_begins_anew_in_time(tmp_path: Path) -> None:
     stirred: list[str] = []
 

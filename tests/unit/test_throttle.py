@@ -9,7 +9,7 @@ from appliance.seed.throttle import Use, limits
 
 rates = st.none() | st.integers(0, 10**9).map(BytesPerSecond)
 used = st.integers(0, 2 * 10**9)
-uses = st.builds(Use, used, used, used, st.booleans())
+uses = st.builds(Use, used, used, used, st.booleans(), st.booleans())
 budgets = st.builds(Budget, rates, rates, rates, rates)
 
 
@@ -61,3 +61,11 @@ def test_who_alone_uses_the_download_gets_most_of_it_and_two_share_it() -> None:
     assert limits(budget, Use(origins_down=1000)).origins_down == 900
     assert limits(budget, Use(swarm_down=1000)).swarm.download == 900
     assert limits(budget, Use(origins_down=600, swarm_down=600)).origins_down == 500
+
+
+def test_a_viewer_who_waits_has_at_once_what_the_swarm_does_not_use_and_half_at_least() -> None:
+    budget = Budget(download=BytesPerSecond(1000))
+    assert limits(budget, Use()).origins_down == 100
+    assert limits(budget, Use(viewer_waits=True)).origins_down == 900
+    assert limits(budget, Use(swarm_down=200, viewer_waits=True)).origins_down == 600
+    assert limits(budget, Use(swarm_down=1000, viewer_waits=True)).origins_down == 500
