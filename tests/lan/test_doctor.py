@@ -17,7 +17,8 @@ from appliance.lan.doctor_look import Firewall, PortUser
 from appliance.lan.interfaces import Household, Interface
 from appliance.lan.ssdp import Standing
 from appliance.lan.ssdp_look import Echo
-from tests.lan.test_ssdp import named, running
+from tests.lan.boxes import named
+from tests.lan.test_ssdp import running
 from tests.world.lab import Host, Lab, not_run
 from web.views import doctor as views
 

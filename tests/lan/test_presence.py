@@ -8,7 +8,8 @@ from subprocess import PIPE
 import pytest
 
 from appliance.lan.ssdp_messages import MEDIA_SERVER
-from tests.lan.test_ssdp import ask, headers, named, running
+from tests.lan.boxes import named
+from tests.lan.test_ssdp import ask, headers, running
 from tests.world.box import Box
 from tests.world.lab import Host, Lab
 

@@ -1,17 +1,13 @@
 """Being found over SSDP: the messages, who is answered how often, and all of it in network namespaces."""
 
 import asyncio
-import json
-import queue
 import shutil
 import socket
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from ipaddress import IPv4Interface
 from itertools import pairwise
-from pathlib import Path
 from subprocess import PIPE
 from typing import Any
 
@@ -41,14 +37,14 @@ from appliance.lan.ssdp_messages import (
     read_search,
     search,
 )
+from tests.lan import boxes
+from tests.lan.boxes import Event, Process, named
 from tests.lan.ssdp_box import IDENT
 from tests.world.lab import Host, Lab, not_run
 
-ROOT_FOLDER = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 ADVERT = Advert(IDENT, 7333, config=77)
 SET = {ROOT, f"uuid:{IDENT}", MEDIA_SERVER, *SERVICES}
-Event = dict[str, Any]
 
 
 def headers(text: str) -> dict[str, str]:
@@ -163,59 +159,7 @@ class TestAskers:
             assert second - first >= 1.0 / EACH - 1e-9
 
 
-class Process:
-    """An ``ssdp_box`` that runs on a host, and what it said."""
-
-    def __init__(self, host: Host, *arguments: str) -> None:
-        self.process = host.python("-m", "tests.lan.ssdp_box", *arguments, stdin=PIPE, stdout=PIPE, cwd=ROOT_FOLDER)
-        self.said: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.said.put(json.loads(line))
-        self.said.put(None)
-
-    def until(self, true: Callable[[Event], Any], seconds: float = 20.0) -> Event:
-        """Return the next event for which ``true`` holds; those before it are dropped."""
-        while True:
-            event = self.said.get(timeout=seconds)
-            assert event is not None, "the process ended"
-            if true(event):
-                return event
-
-    def rest(self) -> list[Event]:
-        """Return what it says until it ends."""
-        found = []
-        while (event := self.said.get(timeout=20)) is not None:
-            found.append(event)
-        return found
-
-    def line(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-
-    def end(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-
-
-@contextmanager
-def running(host: Host, *arguments: str) -> Iterator[Process]:
-    made = Process(host, *arguments)
-    try:
-        yield made
-    finally:
-        made.process.kill()
-        made.process.wait()
-        made._reader.join(5)
-
-
-def named(event: str) -> Callable[[Event], bool]:
-    return lambda found: found["event"] == event
+running = partial(boxes.running, module="tests.lan.ssdp_box")
 
 
 def ask(host: Host, target: str, seconds: float, most: int = 99, source: str = "") -> list[Event]:
@@ -253,7 +197,7 @@ class TestOnAir:
                 assert (heard["address"], heard["target"], heard["agent"], heard["interface"]) == (
                     *("10.77.0.2", ALL, "Test/1 UPnP/1.1 Screen/2", "eth0"),
                 )
-                announcing.end()
+                announcing.close()
                 gone = notes(listener, "ssdp:byebye")
                 assert {g["BOOTID.UPNP.ORG"] for g in gone.values()} == {a["BOOTID.UPNP.ORG"] for a in alive.values()}
 
@@ -346,7 +290,7 @@ class TestForeignPrograms:
             for line in looking.stdout:
                 seen.append(line.strip())
                 if "Location" in line:
-                    announcing.end()
+                    announcing.close()
                 if "unavailable" in line:
                     break
             text = "\n".join(seen)
