@@ -6,14 +6,16 @@ from xml.etree import ElementTree
 
 import pytest
 
+from appliance.domain.channel import ChannelAddress, ChannelInfo, ChannelKind
 from appliance.domain.pin import Wish
 from appliance.domain.traffic import Entry, TrafficClass
 from appliance.domain.units import ByteCount, RenditionName
 from appliance.domain.video import Upstream, VideoDetail
 from appliance.serve.dlna.tree import Page
-from appliance.store import cached, ledger, videos
+from appliance.store import cached, channels, ledger, videos
+from appliance.store.videos import fold
 from tests.dlna.box import DIDL, NOW, TITLES, UPNP, Box, envelope, fault_of
-from tests.unit.house import summary
+from tests.unit.house import HOST, summary
 
 BY_NAME = ["Äpfel & Birnen", "Bergwandern", "Citizen <Science>", "Dampflok", "Eulen", "Fjorde"]
 
@@ -70,6 +72,19 @@ async def test_an_order_that_is_asked_for_is_given(box: Box) -> None:
     ask = {"ObjectID": "all", "BrowseFlag": "BrowseDirectChildren"}
     assert fault_of(await box.ask("ContentDirectory", "Browse", **ask, SortCriteria="+no:such")) == 709
     assert fault_of(await box.ask("ContentDirectory", "Browse", **ask, SortCriteria="+" * 5000)) == 709
+
+
+async def test_folders_are_in_the_order_that_is_asked_for_by_their_titles(own: Box) -> None:
+    for name in ("Zebras", "aardvarks", "Églises", "Films 10", "Films 9"):
+        info = ChannelInfo(ChannelAddress(f"https://{HOST}", HOST, ChannelKind.CHANNEL, fold(name)), title=name)
+        await own.house.store.promise(channels.follow, info, NOW)
+    by_name = ["aardvarks", "Églises", "Films", "Films 9", "Films 10", "Zebras"]
+    assert (await own.browse("channels", sort="+dc:title")).titles == by_name
+    assert (await own.browse("channels", sort="-dc:date,-dc:title")).titles == by_name[::-1]
+    assert (await own.browse("channels", sort="-dc:title", start=1, count=2)).titles == ["Films 10", "Films 9"]
+    assert (await own.browse("0", sort="+dc:title")).titles == [
+        *("Newest", "Channels", "Rules", "Being watched", "All by name")  # these few have an order that means something
+    ]
 
 
 async def test_only_what_is_asked_for_is_told_besides_what_must_be(box: Box) -> None:

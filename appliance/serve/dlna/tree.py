@@ -22,10 +22,12 @@ from appliance.serve.dlna.listings import Listings
 from appliance.serve.dlna.sides import Sides
 from appliance.serve.dlna.soap import NO_SUCH_CONTAINER, NO_SUCH_OBJECT, Fault
 from appliance.store import screens
+from appliance.store.alphabet import alphabetical
 from appliance.store.criteria import Field, Sort, Test
 from appliance.store.engine import Store
 from appliance.store.leases import Leases
 from appliance.store.screens import Choice, ScreenVideo
+from appliance.store.videos import fold
 
 ROOT, NEW, CHANNELS, RULES, WATCHED, ALL = "0", "new", "channels", "rules", "watched", "all"
 _NAME = "Seedkeep"
@@ -95,9 +97,9 @@ class Tree:
                 found = await asyncio.gather(*map(self._folder, _TITLES))
                 folders = [folder for folder in found if folder is not None]
             case "channels":
-                folders = [_channel(one) for one in await self._listings.channels()]
+                folders = _in_order([_channel(one) for one in await self._listings.channels()], sorts)
             case "rules":
-                folders = [_rule(one) for one in await self._listings.rules()]
+                folders = _in_order([_rule(one) for one in await self._listings.rules()], sorts)
             case _:
                 return await self._page(await self._required(ident), True, sorts, start, count)
         return Page(tuple(folders[start : start + count]), len(folders))
@@ -199,6 +201,16 @@ class Tree:
         before = await self._store.read(screens.watched, since, _MOST_RECENT)
         now = [lease.video for lease in leases if lease.holder != "scrub"]
         return tuple(dict.fromkeys([*now, *before]))[:_MOST_RECENT]
+
+
+def _in_order(folders: list[Folder], sorts: tuple[Sort, ...]) -> list[Folder]:
+    """Return folders by title where that is asked for, else as they are; a title is all that they have to sort by."""
+    by = next((sort for sort in sorts if sort.field is Field.TITLE), None)
+    if by is None:
+        return folders
+    titles = alphabetical([fold(folder.title) for folder in folders])
+    rows = sorted(zip(titles, range(len(folders)), strict=True), reverse=by.descending)
+    return [folders[number] for _, number in rows]
 
 
 def _channel(one: screens.Folder) -> Folder:
