@@ -37,6 +37,7 @@ PICTURES, CAPTIONS, LISTS = "/lazy-static/thumbnails/*", "*/video-captions/*", "
 SEC = "{http://www.sec.co.kr/}"
 PV = "{http://www.pv.com/pvns/}"
 SAMSUNG = "SEC_HHP_[TV] Samsung Q7 Series (55)/1.0"
+KODI = "UPnP/1.0 DLNADOC/1.50 Kodi"
 
 
 @dataclass
@@ -195,10 +196,12 @@ async def test_the_description_of_a_video_asks_for_its_subtitles_and_a_list_neve
         assert (scene.asked(LISTS), scene.asked("*")) == (2, 2)
         listing = await scene.screens.browse("all", agent=SAMSUNG)
         assert sum(1 for node in listing.nodes for _ in node.iter(f"{SEC}CaptionInfoEx")) == 1
-        films = [res for node in listing.nodes for res in node.findall(f"{DIDL}res")]
-        named = {res.get(f"{PV}subtitleFileUri") for res in films} - {None}
-        resources = {res.text for res in films if "text/srt" in res.get("protocolInfo", "")}
-        assert all((one or "").endswith(".srt") for one in named | resources)
+        by_kodi = (await scene.screens.browse("all", agent=KODI)).nodes
+        films = [res for node in by_kodi for res in node.findall(f"{DIDL}res")]
+        base = f"{scene.screens.base}/media/{scene.ids[0]}/captions"
+        assert {res.get(f"{PV}subtitleFileUri") for res in films} - {None} == {f"{base}/en.srt"}
+        plain = [res.text for res in films if "text/srt" in res.get("protocolInfo", "")]
+        assert plain == [f"{base}/en.srt", f"{base}/fr.srt"]
         assert await scene.captions() == [f"{scene.screens.base}/media/{scene.ids[0]}/captions/en.srt"]
         assert scene.asked("*") == 2
 
