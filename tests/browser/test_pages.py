@@ -229,6 +229,7 @@ async def test_pictures_for_the_readme(browser: Browser, tmp_path: Path) -> None
     DOCS.mkdir(parents=True, exist_ok=True)
     shown = await asyncio.to_thread(film, tmp_path / "film")
     names = {"home": "home", "videos": "videos", "video": "video-pinned", "rules": "rules", "channels": "channels"}
+    names |= {"screens": "lan", "bandwidth": "bandwidth"}
     schemes: tuple[Scheme, ...] = ("light", "dark")
     async with house(tmp_path, Amount.MUCH, shown=shown) as opened:
         places = await _places(opened)
@@ -244,6 +245,9 @@ async def test_pictures_for_the_readme(browser: Browser, tmp_path: Path) -> None
 
 async def _portrait(page: Page, address: str, name: str) -> None:
     await page.goto(address, wait_until="networkidle" if "videos/" in address else "load")
+    if address.endswith("/lan"):
+        await page.locator(".health-told").wait_for()
+        await page.evaluate(AS_AT_HOME)
     await page.wait_for_timeout(1500)
     await page.screenshot(path=DOCS / f"{name}.png")
 
@@ -254,3 +258,11 @@ A_MINUTE = """(() => {
   if (!sessionStorage.getItem('rates')) sessionStorage.setItem('rates', JSON.stringify({at: Date.now(), samples}));
 })()"""
 """Gives the page a last minute to draw, which a visitor would have seen."""
+
+AS_AT_HOME = """() => {
+  const walker = document.createTreeWalker(document.querySelector('main'), NodeFilter.SHOW_TEXT);
+  for (let n = walker.nextNode(); n; n = walker.nextNode())
+    n.data = n.data.replace(/127[.]0[.]0[.]1:[0-9]+/g, '192.168.1.5:7333')
+      .replace(/(local):[0-9]+/g, '$1:7333').replace(/x{9,}/g, '');
+}"""
+"""Gives the sample's box the address that one at home would have."""

@@ -320,6 +320,18 @@ async def test_the_bandwidth_page_says_what_is_held_back_while_it_is(browser: Br
         assert seen.complaints == []
 
 
+async def test_a_part_that_cannot_be_fetched_again_stays_as_it_was(browser: Browser, home: House) -> None:
+    async with tab(browser, home) as seen:
+        await seen.page.clock.install()
+        await seen.page.goto(f"{home.url}/bandwidth")
+        await seen.page.route("**/bandwidth", lambda route: route.fulfill(status=502, body="<h1>Bad gateway</h1>"))
+        for _ in range(2):  # what the first answer did is done once the second is there
+            async with seen.page.expect_response(lambda answer: answer.status == 502):
+                await seen.page.clock.run_for(4_000)
+        await expect(seen.page.locator("#yields")).to_be_hidden()
+        assert "Bad gateway" not in await seen.page.inner_text("main")
+
+
 async def test_the_bandwidth_page_says_at_once_what_came_in_force_elsewhere(browser: Browser, home: House) -> None:
     async with tab(browser, home) as seen:
         await seen.page.goto(f"{home.url}/bandwidth")

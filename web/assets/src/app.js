@@ -48,3 +48,9 @@ document.addEventListener("input", (event) => {
     if (some) some.checked = true;
   }
 });
+
+// A part that could not be fetched again stays as it was: no page of an error, ours or a proxy's, takes its place.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const { requestConfig, xhr } = event.detail;
+  if (requestConfig.verb === "get" && xhr.status >= 500) event.detail.shouldSwap = false;
+});
