@@ -399,6 +399,9 @@ class LibtorrentSwarm:
 
     # what a viewing asks
 
+    def others_wait(self, viewing: Viewing) -> bool:
+        return any(other.waits for other in self._viewings.values() if other is not viewing)
+
     async def in_thread(self, work: Callable[[], T]) -> T:
         return await self._engine.in_thread(work)
 

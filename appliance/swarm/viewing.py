@@ -20,6 +20,7 @@ from appliance.swarm.window import OriginWindow
 
 _KEPT_BYTES = 8 * MIB
 _DISK_LAG = (0.0, 0.01, 0.02)
+_WAITED_FOR_SECONDS = 3.0
 
 T = TypeVar("T")
 
@@ -37,6 +38,8 @@ class Host(Protocol):
 
     def left(self, viewing: "Viewing") -> None: ...
 
+    def others_wait(self, viewing: "Viewing") -> bool: ...
+
 
 class Viewing:
     """Everything the viewers of one torrent share. It ends some time after the last of them left."""
@@ -50,7 +53,17 @@ class Viewing:
         self._kept: OrderedDict[int, bytes] = OrderedDict()
         self._loading = asyncio.Lock()
         self._linger: asyncio.TimerHandle | None = None
+        self._waiting: dict[object, float] = {}
         self._closed = False
+
+    @property
+    def waits(self) -> bool:
+        """Whether a viewer waits for a piece now, and has not waited for so long that it helps nobody to wait too."""
+        now = asyncio.get_running_loop().time()
+        return any(now - since < _WAITED_FOR_SECONDS for since in self._waiting.values())
+
+    def yields(self) -> bool:
+        return not self._waiting and self._host.others_wait(self)
 
     # viewers come, move and go
 
@@ -132,11 +145,19 @@ class Viewing:
                 self._kept.move_to_end(piece)
                 return data[offset : offset + length]
             if not self.held.inventory.have[piece]:
-                await self._arrivals.setdefault(piece, asyncio.Event()).wait()
+                await self._arrival(piece)
                 continue
             async with self._loading:
                 if piece not in self._kept and self.held.inventory.have[piece]:
                     await self._load(piece)
+
+    async def _arrival(self, piece: int) -> None:
+        waiter = object()
+        self._waiting[waiter] = asyncio.get_running_loop().time()
+        try:
+            await self._arrivals.setdefault(piece, asyncio.Event()).wait()
+        finally:
+            del self._waiting[waiter]
 
     async def _load(self, piece: int) -> None:
         """Bring a piece that is ours into memory, verified. The file may lag behind the alert by some 10 ms."""

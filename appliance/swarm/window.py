@@ -3,6 +3,8 @@
 libtorrent asks a web seed for long runs and cannot take a request back, so a viewer waits behind them. Here a piece is
 read in small ranges, two at a time, checked against the torrent, and handed over; the swarm fetches other pieces
 meanwhile. A piece is the origin's alone as long as its bytes keep coming; when they stop, the swarm may race for it.
+Pictures and sound apart are two torrents: what is read ahead of one, or where its viewer was before a seek, gives way
+while a piece of the other is waited for.
 """
 
 import asyncio
@@ -45,6 +47,10 @@ class Taker(Protocol):
     async def progress(self) -> dict[int, float]: ...
 
     def steer(self) -> None: ...
+
+    def yields(self) -> bool:
+        """Tell whether what is read here is only read ahead, while somebody waits for a piece of another torrent."""
+        ...
 
 
 class OriginWindow:
@@ -121,7 +127,7 @@ class OriginWindow:
     # workers
 
     async def _work(self) -> None:
-        while self._order and self.usable:
+        while self._order and self.usable and not self._taker.yields():
             async with self._claiming:
                 piece = await self._next_piece()
             if piece is None:
@@ -211,6 +217,9 @@ class OriginWindow:
         if not self._order:
             return
         now = self._loop.time()
+        if self._taker.yields():
+            for piece in self._pieces.values():
+                piece.progress = now  # it is we who wait, not the origin
         stalled = [p for p in self._pieces.values() if not p.shared and now - p.progress > PATIENCE]
         for piece in stalled:
             piece.shared = True

@@ -123,6 +123,31 @@ async def test_two_viewers_at_two_places_both_get_on(film: Content, tmp_path: Pa
         await two.close()
 
 
+async def test_what_is_read_ahead_gives_way_to_who_waits_for_another_torrent(film: Content, tmp_path: Path) -> None:
+    sound = Content.of({"sound.mp4": noise(3 * PIECE, "sound")}, piece=PIECE)
+    pictures_of, sound_of = Window(film), Window(sound)
+    sound_of.open = asyncio.Event()
+    async with LibtorrentSwarm(quiet(tmp_path / "resume")) as swarm:
+        for content, window in ((film, pictures_of), (sound, sound_of)):
+            await swarm.add(content.spec(tmp_path / content.meta.name, window=window), sequential=True)
+            await swarm.start(content.meta.info_hash)
+        hearing, seeing = [await swarm.reader(c.meta.info_hash, 0) for c in (sound, film)]
+        waiting = asyncio.create_task(read(hearing, 0, PIECE))
+        async with asyncio.timeout(20):
+            while not sound_of.asked:  # noqa: ASYNC110 - a window tells nobody
+                await asyncio.sleep(0.01)
+        assert await read(seeing, 10 * PIECE, PIECE) == film.whole[10 * PIECE : 11 * PIECE]
+        await asyncio.sleep(0.6)
+        assert len(pictures_of.asked) < 8
+        sound_of.open.set()
+        assert await waiting == sound.whole[:PIECE]
+        async with asyncio.timeout(20):
+            while len(pictures_of.asked) < 20:  # noqa: ASYNC110 - a window tells nobody
+                await asyncio.sleep(0.01)
+        for reader in (hearing, seeing):
+            await reader.close()
+
+
 async def test_after_the_viewers_left_the_rest_comes_and_resume_data_holds_no_zeros(
     film: Content, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
