@@ -275,7 +275,7 @@ class Keeper:
 
     async def _hands(self, at_work: frozenset[VideoId]) -> Hands:
         return Hands(
-            free=0 if self._waits.for_quota else self._options.at_once - len(self._turns.fetching),
+            free=self._options.at_once - len(self._turns.fetching),
             room=await self.opened.room(),
             busy=at_work | self._turns.taken,
             fetching=frozenset(self._turns.fetching),
@@ -284,7 +284,7 @@ class Keeper:
 
     async def _fetch(self, pin: Pin) -> None:
         try:
-            await self.pinner.fetch(pin, self._waits.allowance)
+            await self.pinner.fetch(pin, self._waits.allowance, self._waits.only_near)
         except Resting as rest:
             await self._waits.rest(pin, rest)
         else:

@@ -113,16 +113,20 @@ async def open_holding(
     urgent: bool,
     owner: Owner,
     anew: bool = False,
+    torrents: bool = True,
 ) -> Holding:
     """Return the video open and stopped, what lies on the disk verified. Raises SeedkeepError; leaves nothing running.
 
     ``owner`` tells whose a torrent in the swarm is. What an earlier attempt gathered is not asked for again, unless
     ``anew``: something of it led nowhere. An origin that is left alone is none of its sources, unless a viewer waits.
+    Without ``torrents`` all of it comes from there by ranges.
     """
     gathered = None if anew else await stored(parts, record, chosen)
     if gathered is None:
         record, gathered = await _gathered(parts, record, chosen, urgent)
     manifest = msgspec.structs.replace(gathered.manifest, promised=promised)
+    if not torrents:
+        gathered = replace(gathered, metas={})
     away = not urgent and parts.fetcher.manners.rest(record.summary.origin) > 0
     holding = Holding(
         parts.library,

@@ -3,7 +3,7 @@ module does what ``keeper`` has decided.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -14,7 +14,16 @@ from appliance.domain.catalogue import VideoRecord
 from appliance.domain.pin import Pin, PinState
 from appliance.domain.units import ByteCount, Origin, RenditionName, VideoId
 from appliance.domain.video import RenditionKind
-from appliance.errors import BadAnswer, DiskError, LibraryMissing, NoSpace, OriginError, SeedkeepError, SwarmError
+from appliance.errors import (
+    BadAnswer,
+    DiskError,
+    LibraryMissing,
+    NoSpace,
+    OriginError,
+    QuotaUsed,
+    SeedkeepError,
+    SwarmError,
+)
 from appliance.library import files
 from appliance.library.layout import base_name
 from appliance.library.manifest import Manifest, RenditionRecord
@@ -33,6 +42,8 @@ from appliance.store.leases import Leases
 
 STALE = timedelta(minutes=30)
 """A detail older than this is asked for again before its addresses are used."""
+OnlyNear = Callable[[Pin, VideoRecord], Awaitable[QuotaUsed | None]]
+"""Returns why a pin may come from a server on the LAN alone, if so; raises it where it may not come at all."""
 _PATIENCE = 3.0
 """Seconds that a resting origin is waited for; one that rests longer is not tried."""
 
@@ -94,11 +105,11 @@ class Pinner:
         media = {f.name for r in of_these for f in r.files}
         return files.used(self._parts.library, manifest, media)
 
-    async def fetch(self, pin: Pin, allowance: Allowance) -> None:
+    async def fetch(self, pin: Pin, allowance: Allowance, only_near: OnlyNear) -> None:
         """Make a pin whole, or write down why it is not. Raises Resting."""
         async with self._opened.door(pin.video):
             try:
-                await self._fetch(pin, allowance)
+                await self._fetch(pin, allowance, only_near)
             except SeedkeepError as error:
                 await self._set_back(pin, await self._named(error))
             except Resting:
@@ -107,18 +118,24 @@ class Pinner:
                 await self._set_back(pin, sentence(error))
                 raise
 
-    async def _fetch(self, pin: Pin, allowance: Allowance) -> None:
+    async def _fetch(self, pin: Pin, allowance: Allowance, only_near: OnlyNear) -> None:
         await asyncio.to_thread(self._parts.library.require)
         record = await record_of(self._parts, pin.video)
         if await self._is_whole_already(pin, record):
             return
+        near = await only_near(pin, record)
         await allowance.require(record.summary.origin)
         rest = self._parts.fetcher.manners.rest(record.summary.origin)
         if rest > _PATIENCE and not await self._goes_without_origin(pin, record):
             raise Resting(record.summary.origin, rest)
         await self._opened.require_room(pin.video, ByteCount(max(0, pin.size - pin.done)))
         await self._put(replace(pin, state=PinState.PINNING, trouble=None, next_try=None))
-        holding = await self._holding(pin, record)
+        try:
+            holding = await self._holding(pin, record, near is not None)
+        except SwarmError:
+            if near is not None:
+                raise near from None  # what cannot be checked without its torrent waits with the others
+            raise
         await self._opened.go_on(holding)
         try:
             await holding.wait()
@@ -162,10 +179,13 @@ class Pinner:
             self._adorn(pin.video)
         return True
 
-    async def _holding(self, pin: Pin, record: VideoRecord) -> Holding:
-        """Return the video open: as a viewer left it where it holds what the pin wants, else opened now."""
+    async def _holding(self, pin: Pin, record: VideoRecord, near: bool) -> Holding:
+        """Return the video open: as a viewer left it where it holds what the pin wants, else opened now.
+
+        ``near``: it comes from its origin alone, without torrents.
+        """
         if (open_now := self._opened.holdings.get(pin.video)) is not None:
-            if open_now.renditions >= frozenset(pin.renditions):
+            if open_now.renditions >= frozenset(pin.renditions) and not (near and open_now.info_hashes):
                 await open_now.promise()
                 return open_now
             await self._opened.close(pin.video, keep_torrents=False)
@@ -179,7 +199,14 @@ class Pinner:
         chosen = picked(record, pin.renditions)
         urgent, owner = self._leases.held(pin.video), self._opened.owner
         holding = await open_holding(
-            self._parts, record, chosen, promised=True, urgent=urgent, owner=owner, anew=_led_nowhere(pin)
+            self._parts,
+            record,
+            chosen,
+            promised=True,
+            urgent=urgent,
+            owner=owner,
+            anew=_led_nowhere(pin),
+            torrents=not near,
         )
         self._opened.take(holding)
         return holding

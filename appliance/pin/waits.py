@@ -3,15 +3,17 @@ on its row, and has it go on when that has passed.
 """
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from appliance.clock import Clock
+from appliance.domain.catalogue import VideoRecord
 from appliance.domain.channel import Trouble
 from appliance.domain.pin import Pin
 from appliance.domain.traffic import Quota
 from appliance.domain.units import ByteCount, Origin
 from appliance.errors import NoSpace, QuotaUsed
 from appliance.pin.allowance import Allowance, OriginBudgetUsed
+from appliance.pin.near import Near
 from appliance.pin.opened import Opened
 from appliance.pin.opener import Parts
 from appliance.pin.pinner import Resting
@@ -40,11 +42,7 @@ class Waits:
         self.allowance = Allowance(parts.store, clock, limit)
         self._allowance_changed, self._room_made = True, False
         self._resting: set[Origin] = set()
-
-    @property
-    def for_quota(self) -> bool:
-        """Whether nothing may begin, for the budget of transfer is used up (or was not looked at yet)."""
-        return self._lacked_quota
+        self._near = Near(parts.fetcher)
 
     def allow(self, limit: ByteCount | None) -> None:
         """Have another limit a day for each origin."""
@@ -87,20 +85,34 @@ class Waits:
         if quota is None or quota.again is None:
             if self._lacked_quota:
                 await self._parts.store.promise(pins.end_wait, QuotaUsed.code)
+                self._near.forget()
             self._lacked_quota = False
             return
         self._lacked_quota = True
-        error = QuotaUsed(
-            quota.why, until=quota.again, hint="It goes on by itself then. Pages and screens here do not wait."
-        )
-        for video in self._turns.fetching:
+        error = _used_up(quota, quota.again)
+        for video in self._turns.fetching - self._near.videos:
             holding = self._opened.holdings.get(video)
-            if holding is not None and holding.started:
-                holding.fail(error)
-            else:
+            if holding is None or not holding.started:
                 self._turns.stop(video)
+            elif not await self._near.let_on(video, holding):
+                holding.fail(error)
         trouble = Trouble(error.code, error.message, error.hint)
-        await self._parts.store.promise(pins.begin_wait, trouble, error.until, self._turns.taken)
+        busy = self._turns.taken | self._near.videos
+        await self._parts.store.promise(pins.begin_wait, trouble, error.until, busy)
+        if found := await self._near.among(await self._parts.store.read(pins.waiting_for, QuotaUsed.code)):
+            await self._parts.store.promise(pins.go_on_with, found, QuotaUsed.code)
+
+    async def only_near(self, pin: Pin, record: VideoRecord) -> QuotaUsed | None:
+        """Return why a pin may come from a server on the LAN alone, None where it may come from anywhere.
+
+        Raises QuotaUsed where it may not come at all.
+        """
+        quota = self._quota()
+        if quota is None or quota.again is None:
+            return None
+        if not await self._near.may_come(pin, record):
+            raise _used_up(quota, quota.again)
+        return _used_up(quota, quota.again)
 
     async def _mind_allowance(self) -> None:
         """Stop what comes from an origin of which enough was taken today."""
@@ -115,3 +127,7 @@ class Waits:
                 await self.allowance.require(Origin(holding.manifest.origin))
             except OriginBudgetUsed as error:
                 holding.fail(error)
+
+
+def _used_up(quota: Quota, until: datetime) -> QuotaUsed:
+    return QuotaUsed(quota.why, until=until, hint="It goes on by itself then. Pages and screens here do not wait.")

@@ -121,6 +121,24 @@ def begin_wait(session: Session, trouble: Trouble, until: datetime, busy: frozen
             _told(session, row)
 
 
+def waiting_for(session: Session, code: str) -> tuple[tuple[VideoId, Origin], ...]:
+    """Return the pins that wait for the trouble of this code, with whose they are."""
+    query = select(PinRow.video, VideoRow.origin).join(VideoRow, col(VideoRow.id) == col(PinRow.video))
+    waits = (col(PinRow.state) == PinState.WAITING.value) & col(PinRow.trouble).contains(f'"{code}"')
+    return tuple((VideoId(video), Origin(origin)) for video, origin in session.exec(query.where(waits)))
+
+
+def go_on_with(session: Session, videos: frozenset[VideoId], code: str) -> None:
+    """Have those of these that wait for the trouble of this code have their turn again."""
+    for video in videos:
+        row = session.get(PinRow, video)
+        if row is None or row.state != PinState.WAITING.value or row.trouble is None:
+            continue
+        if unpack(Trouble, row.trouble).code == code:
+            row.state, row.trouble, row.next_try = PinState.QUEUED.value, None, None
+            _told(session, row)
+
+
 def end_wait(session: Session, code: str) -> None:
     """Have every pin that waits for the trouble of this code have its turn again."""
     for row in session.exec(select(PinRow).where(PinRow.state == PinState.WAITING.value)):

@@ -233,6 +233,7 @@ async def a_box(
     floor: Floor = NOTHING,
     running: bool = True,
     swarm: Swarm | None = None,
+    is_lan: Callable[[str], bool] = lambda _: False,
     **changes: Any,
 ) -> AsyncIterator[Box]:
     """Open a box in ``folder``: an earlier one's, or a new one. Its keeper runs unless ``running`` is false.
@@ -246,7 +247,7 @@ async def a_box(
     async with (
         Store(folder / "catalogue.db") as store,
         FakeSwarm(eager=eager, resumed=resumed) as fake,
-        Fetcher(OutboundOptions(allow_private=True), QuickClock(), chance=lambda: 0.5) as fetcher,
+        Fetcher(OutboundOptions(allow_private=True), QuickClock(), is_lan=is_lan, chance=lambda: 0.5) as fetcher,
     ):
         box = Box(folder, tube, store, fake, fetcher, swarm)
         box.space.reconfigure(floor)
