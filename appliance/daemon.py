@@ -181,7 +181,7 @@ async def run(start: Start) -> None:
 
 
 async def _serve(house: House, listener: socket.socket, stop: asyncio.Event) -> None:
-    house.port = listener.getsockname()[1]
+    house.nameplate.port = listener.getsockname()[1]
     config = uvicorn.Config(
         house.web,
         log_config=None,
@@ -217,11 +217,11 @@ async def _work(house: House, server: _Server, service: Systemd, listener: socke
             group.create_task(house.exporter.run(), name="exporter"),
             group.create_task(house.copies.run(), name="copies for televisions"),
             group.create_task(house.follower.run(), name="follower"),
-            group.create_task(house.announce(house.port), name="mdns"),
+            group.create_task(house.announce(), name="mdns"),
             group.create_task(_beat(service), name="watchdog"),
         ]
         await server.listening.wait()
-        await asyncio.to_thread(_tell_where, house, house.port)
+        await asyncio.to_thread(_tell_where, house, house.nameplate.port)
         process.freeze()
         service.ready()
         tasks.append(group.create_task(_prepare(house), name="screens"))

@@ -5,7 +5,6 @@ This module decides nothing: what is built here, the daemon opens, runs and clos
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import tzinfo
 from pathlib import Path
@@ -19,12 +18,12 @@ from appliance.front import Book, Ledger, schedule_of
 from appliance.host.encoding import Kitchen
 from appliance.host.load import Load
 from appliance.lan.interfaces import Household
-from appliance.lan.mdns import Announcement, Mdns
 from appliance.lan.notify import notify
 from appliance.lan.watch import HouseholdWatch
 from appliance.library.drawer import Drawer
 from appliance.library.marker import Library
 from appliance.library.space import Space
+from appliance.nameplate import Nameplate
 from appliance.options import (
     copy_options,
     device_ident,
@@ -62,42 +61,12 @@ from appliance.settings import Settings
 from appliance.store import copies, logins, observations
 from appliance.store.engine import Store
 from appliance.store.leases import Leases
-from appliance.swarm.port import TorrentMeta
 from appliance.swarm.session import LibtorrentSwarm
-from appliance.swarm.torrent import check_files, check_single, parse_torrent
+from appliance.swarm.torrent import Torrents
 from web.app import create_app
 from web.services import Health, Services
 
 _chance = secrets.SystemRandom().random
-
-
-class _Torrents:
-    """``pin.gather.Torrents`` by the swarm's own reader."""
-
-    def __init__(self, allow_private: Callable[[], bool]) -> None:
-        self._allow_private = allow_private
-
-    def parse(self, raw: bytes) -> TorrentMeta:
-        return parse_torrent(raw, allow_private=self._allow_private())
-
-    def check_single(self, meta: TorrentMeta, size: int) -> None:
-        check_single(meta, size)
-
-    def check_files(self, meta: TorrentMeta, sizes: Mapping[str, int]) -> None:
-        check_files(meta, sizes)
-
-
-class _Challenges:
-    """``plan.examiner.Spend`` by the tender."""
-
-    def __init__(self, tender: Callable[[], Tender]) -> None:
-        self._tender = tender
-
-    def peers(self, video: VideoId, rendition: RenditionName, up: int, down: int) -> None:
-        self._tender().count_challenge(video, rendition, up, down)
-
-    def fetched(self, video: VideoId, rendition: RenditionName, count: int) -> None:
-        self._tender().count_fetched(video, rendition, count)
 
 
 class House:
@@ -120,15 +89,22 @@ class House:
         self.leases = Leases(self.clock)
         self.setup_code: str | None = None
         self.started_at = self.clock.now()
-        self.mdns: Mdns | None = None
-        self.port = book.current.web.port
-        settings = book.current
+        said = Said(device_ident(library.library_id), program_version())
+        self.nameplate = Nameplate(network, lambda: book.current, library.library_id, said.version, _chance)
+        self.presence = Presence(said, network, lambda: book.current, self.nameplate.local_name, self.clock, _chance)
+        self._build_holding(book.current)
+        self._build_giving(book.current, schedule)
+        self._build_serving(book.current, said)
+        self.web = create_app(self._services())
+
+    def _build_holding(self, settings: Settings) -> None:
+        """Build what follows, plans and pins."""
         self.fetcher = Fetcher(
             outbound_options(settings), self.clock, count=self._count_origin, is_lan=lambda a: self.home.is_lan(a)
         )
         portraits = Portraits(self.fetcher, self.data / "portraits")
-        self.follower = Follower(self.fetcher, store, self.clock, portraits=portraits)
-        self.space = Space(library.root, floor_of(settings))
+        self.follower = Follower(self.fetcher, self.store, self.clock, portraits=portraits)
+        self.space = Space(self.library.root, floor_of(settings))
         self.keeper = Keeper(
             self._parts(),
             self.space,
@@ -139,37 +115,48 @@ class House:
             lambda: self.tender.quota(),
         )
         self.planner = Planner(
-            store,
+            self.store,
             self.leases,
             self.keeper.disk,
             self.clock,
             planner_options(settings),
             lambda: self.tender.quota(),
         )
-        self.surveyor = Surveyor(
-            store, self._examiner(), self.clock, SurveyOptions(settings.plan.challenge_daily_bytes)
-        )
-        self.headroom = Headroom(self.space, store, self.clock, self._made_room, self.keeper.wake)
+        self.headroom = Headroom(self.space, self.store, self.clock, self._made_room, self.keeper.wake)
+        exports = self.data / (settings.library.export_dir or "exports")
+        self.exporter = Exporter(self.store, self.library, exports, lambda: floor_of(self.book.current), self.clock)
+
+    def _build_giving(self, settings: Settings, schedule: Schedule) -> None:
+        """Build what seeds within the budgets, and what asks others for proof of their copies out of the same purse."""
         self.tender = self._tender(schedule)
+        self.surveyor = Surveyor(
+            self.store, self._examiner(), self.clock, SurveyOptions(settings.plan.challenge_daily_bytes)
+        )
         self.yielding = Yielding(self.clock, self._sending, self._way_out, yielding_options(settings))
         self.sharer = Sharer(
-            store,
-            swarm,
+            self.store,
+            self.swarm,
             self.clock,
             self.keeper.owner,
             lambda: self.tender.uplink,
             self.tender.on_lan,
             SharerOptions(settings.swarm.announce_at_once),
         )
-        exports = Path(settings.library.export_dir or "exports")
-        self.exporter = Exporter(store, library, self.data / exports, lambda: floor_of(self.book.current), self.clock)
+
+    def _build_serving(self, settings: Settings, said: Said) -> None:
+        """Build what plays on screens."""
         self.copies = TelevisionCopies(
-            store, library, self.leases, self.space, self.clock, copy_options(settings), Kitchen(), Load().share
+            self.store,
+            self.library,
+            self.leases,
+            self.space,
+            self.clock,
+            copy_options(settings),
+            Kitchen(),
+            Load().share,
         )
         self.keeper.take_room_of(self.copies)
         self.shelf = HouseShelf(self.keeper, self._beside())
-        said = Said(device_ident(library.library_id), program_version())
-        self.presence = Presence(said, network, lambda: self.book.current, self._local_name, self.clock, _chance)
         self.media = create_media_app(
             self.shelf,
             self.leases,
@@ -180,19 +167,18 @@ class House:
             audience=self.keeper.audience,
         )
         self.dlna = create_dlna_app(
-            store,
+            self.store,
             self.leases,
-            library,
+            self.library,
             self.clock,
             notify,
-            name=self._screen_name,
+            name=self.nameplate.screen_name,
             ident=said.ident,
             version=said.version,
             copies=self.copies.held,
             beside=self.shelf,
         )
         self.copies.on_change(self.dlna.stir)
-        self.web = create_app(self._services())
 
     @property
     def home(self) -> Household:
@@ -204,7 +190,7 @@ class House:
             swarm=self.swarm,
             library=self.library,
             fetcher=self.fetcher,
-            gatherer=Gatherer(self.fetcher, _Torrents(lambda: self.book.current.follow.allow_private_origins)),
+            gatherer=Gatherer(self.fetcher, Torrents(lambda: self.book.current.follow.allow_private_origins)),
             sources=self.follower,
             spend=self._count_fetched,
         )
@@ -230,7 +216,7 @@ class House:
             self.library,
             self.fetcher,
             lambda: examiner_options(self.book.current, self.home),
-            _Challenges(lambda: self.tender),
+            self.tender,
             _chance,
         )
 
@@ -285,34 +271,12 @@ class House:
             shelf=self.shelf,
             media=self.media,
             health=self.health,
-            lan_hosts=self.lan_hosts,
-            lan_address=self.lan_address,
+            lan_hosts=self.nameplate.hosts,
+            lan_address=self.nameplate.address,
             is_lan=self.network.is_household,
             setup_code=lambda: self.setup_code,
             dlna=self.dlna,
         )
-
-    def lan_hosts(self) -> frozenset[str]:
-        """Return every name and address that is us on this network."""
-        names = {f"{self.book.current.lan.name}.local", *map(str, self.home.addresses())}
-        if (announced := self._local_name()) is not None:
-            names.add(announced)
-        return frozenset(names)
-
-    def _screen_name(self) -> str:
-        """What televisions show: the name as it is announced, so that two boxes can be told apart."""
-        said = (self._local_name() or self.book.current.lan.name).removesuffix(".local")
-        return said[:1].upper() + said[1:]
-
-    def _local_name(self) -> str | None:
-        announced = None if self.mdns is None else self.mdns.announced
-        return None if announced is None else announced.host.rstrip(".")
-
-    def lan_address(self) -> str:
-        """Return the address that screens on this network reach the dashboard by, or loopback's."""
-        addresses = self.home.addresses()
-        host = str(addresses[0]) if addresses else "127.0.0.1"
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     def health(self) -> Health:
         troubles = [*self.keeper.troubles.values()]
@@ -352,16 +316,13 @@ class House:
         await self.store.write(observations.thin, now)
         await self.store.write(copies.sweep, now)
 
-    async def announce(self, port: int) -> None:
+    async def announce(self) -> None:
         """Say on the household's networks who we are, and follow its addresses, until cancelled."""
         async with AsyncExitStack() as stack:
             stack.callback(self.network.listen(self._moved))
             if self.book.current.lan.mdns:
-                said = Announcement(
-                    self.book.current.lan.name, port, self.library.library_id, program_version(), tls=False
-                )
-                self.mdns = await stack.enter_async_context(Mdns(said, self.network, _chance))
-            await stack.enter_async_context(self.presence.announcing(port))
+                await stack.enter_async_context(self.nameplate.announcing())
+            await stack.enter_async_context(self.presence.announcing(self.nameplate.port))
             await asyncio.Event().wait()
 
     def _moved(self, home: Household) -> None:

@@ -44,9 +44,9 @@ _PATIENCE_SECONDS = 90.0
 class Spend(Protocol):
     """Told of bytes that crossed the uplink for one rendition: those over HTTP are counted already, and only named."""
 
-    def peers(self, video: VideoId, rendition: RenditionName, up: int, down: int) -> None: ...
+    def count_challenge(self, video: VideoId, rendition: RenditionName, up: int, down: int) -> None: ...
 
-    def fetched(self, video: VideoId, rendition: RenditionName, count: int) -> None: ...
+    def count_fetched(self, video: VideoId, rendition: RenditionName, count: int) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ class Examiner:
         answer = await challenge_peer(
             address, info_hash, question, may_call=self._may_call, bound_to=self._options().bound_to
         )
-        self._spend.peers(video, rendition, answer.sent, answer.received)
+        self._spend.count_challenge(video, rendition, answer.sent, answer.received)
         return answer
 
     def _may_call(self, host: str) -> bool:
@@ -171,7 +171,7 @@ class Examiner:
             return Answer(Kind.FAILED, _HEADERS, why="it does not have the file")
         except (OriginError, TimeoutError) as error:
             return Answer(Kind.SILENT, _HEADERS, why=str(error))
-        self._spend.fetched(video, spot.rendition.name, len(data))
+        self._spend.count_fetched(video, spot.rendition.name, len(data))
         right = await asyncio.to_thread(spot.right, data)
         return Answer(Kind.VERIFIED if right else Kind.FAILED, len(data) + _HEADERS)
 

@@ -7,7 +7,7 @@ info-hash that it does not know.
 
 import hashlib
 import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import urlsplit
 
 from appliance.domain.units import MIB, ByteCount, InfoHash
@@ -193,3 +193,19 @@ def check_files(meta: TorrentMeta, sizes: Mapping[str, int]) -> None:
         raise _bad("its files are not the ones that were announced")
     if wrong := next((name for name, size in sizes.items() if found[name] != size), None):
         raise _bad(f"its file {wrong[:80]} has another size than was announced")
+
+
+class Torrents:
+    """All of the above in one, as gathering takes it. ``allow_private`` tells whether private hosts are allowed now."""
+
+    def __init__(self, allow_private: Callable[[], bool]) -> None:
+        self._allow_private = allow_private
+
+    def parse(self, raw: bytes) -> TorrentMeta:
+        return parse_torrent(raw, allow_private=self._allow_private())
+
+    def check_single(self, meta: TorrentMeta, size: int) -> None:
+        check_single(meta, size)
+
+    def check_files(self, meta: TorrentMeta, sizes: Mapping[str, int]) -> None:
+        check_files(meta, sizes)

@@ -40,10 +40,10 @@ class Spent:
     def __init__(self) -> None:
         self.up = self.down = self.named = 0
 
-    def peers(self, video: VideoId, rendition: RenditionName, up: int, down: int) -> None:
+    def count_challenge(self, video: VideoId, rendition: RenditionName, up: int, down: int) -> None:
         self.up, self.down = self.up + up, self.down + down
 
-    def fetched(self, video: VideoId, rendition: RenditionName, count: int) -> None:
+    def count_fetched(self, video: VideoId, rendition: RenditionName, count: int) -> None:
         self.named += count
 
 
