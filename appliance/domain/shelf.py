@@ -129,6 +129,10 @@ class Beside(Protocol):
         """Return the file of its picture; None where there is none, or not now."""
         ...
 
+    async def storyboard(self, video: VideoId) -> Path | None:
+        """Return the file of its small pictures, where that is held."""
+        ...
+
     async def caption(self, video: VideoId, language: str) -> Path | None:
         """Return the file (WebVTT) of its subtitles in a language; None where there is none, or not now."""
         ...

@@ -107,6 +107,11 @@ class HouseShelf:
                 return path
         return await self._beside.picture(video)
 
+    async def storyboard(self, video: VideoId) -> Path | None:
+        held = await self._if_there(video)
+        board = None if held is None else held.manifest.storyboard
+        return None if held is None or board is None else held.path(board.file)
+
     def captions_now(self, video: VideoId) -> tuple[PlayableCaption, ...]:
         return self._beside.captions_now(video)
 

@@ -1,6 +1,7 @@
 """Pictures and subtitles of a video as screens take them, held or not: this module reads them."""
 
 from functools import partial
+from pathlib import Path
 
 from appliance.domain.picture import kind_of
 from appliance.domain.shelf import Beside
@@ -13,7 +14,15 @@ MOST = 8 * 1024 * 1024
 
 async def picture(shelf: Beside, pool: MediaPool, video: VideoId) -> tuple[bytes, str] | None:
     """Return a picture and its media type, None where there is none, or not now. Raises NotPlayable."""
-    place = await shelf.picture(video)
+    return await _drawn(await shelf.picture(video), pool)
+
+
+async def storyboard(shelf: Beside, pool: MediaPool, video: VideoId) -> tuple[bytes, str] | None:
+    """Return the small pictures and their media type, None where they are not held. Raises NotPlayable."""
+    return await _drawn(await shelf.storyboard(video), pool)
+
+
+async def _drawn(place: Path | None, pool: MediaPool) -> tuple[bytes, str] | None:
     if place is None:
         return None
     data = await pool.whole(place, MOST)

@@ -49,8 +49,6 @@ log = logging.getLogger(__name__)
 
 HLS = "application/vnd.apple.mpegurl"
 SMALL_FILE = 8 * 1024 * 1024
-_PICTURES = (["thumbnail.jpg"], ["storyboard.jpg"])
-"""What a list of videos shows: looking at it is not watching."""
 LISTED = 0.3
 """Seconds that a player waits for the list of subtitles of a video that is not held."""
 BESIDE = 12.0
@@ -59,7 +57,6 @@ RENEWAL = 15.0
 """Seconds of one long answer after which its viewer's lease is renewed."""
 
 _TYPES = {".mp4": "video/mp4", ".ts": "video/mp2t", ".m4s": "video/iso.segment", ".webm": "video/webm"}
-_IMAGES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
 _LASTING = b"private, max-age=3600"
 
 Count = Callable[[VideoId, RenditionName, bool, int], None]
@@ -179,12 +176,9 @@ async def _answered(house: _House, exchange: Exchange, path: str) -> None:
     video, rest = _route(path)
     if await _beside(house, exchange, video, rest):
         return
-    if rest in _PICTURES:
+    house.leases.renew(video, exchange.viewer.name)
+    with house.audience.attending(video, exchange.connection):
         await _of_video(house, exchange, video, rest)
-    else:
-        house.leases.renew(video, exchange.viewer.name)
-        with house.audience.attending(video, exchange.connection):
-            await _of_video(house, exchange, video, rest)
 
 
 async def _of_video(house: _House, exchange: Exchange, video: VideoId, rest: list[str]) -> None:
@@ -208,11 +202,13 @@ def _route(path: str) -> tuple[VideoId, list[str]]:
 
 
 async def _beside(house: _House, exchange: Exchange, video: VideoId, rest: list[str]) -> bool:
-    """Answer for what stands beside a video, without opening it; tell whether that was asked for."""
+    """Answer for what stands beside a video, without opening it, for looking is not watching; tell whether that was
+    asked for."""
     late = NotPlayable("not_yet", "It is still being fetched.", hint="Try again in a moment.")
     match rest:
-        case ["thumbnail.jpg"]:
-            found = await exchange.wait_for(beside.picture(house.shelf, house.pool, video), BESIDE, late)
+        case ["thumbnail.jpg" | "storyboard.jpg" as name]:
+            drawn = beside.picture if name == "thumbnail.jpg" else beside.storyboard
+            found = await exchange.wait_for(drawn(house.shelf, house.pool, video), BESIDE, late)
             if found is None:
                 raise NotPlayable("no_picture", "There is no picture of this video now.")
             await _tell(house, exchange, video, *found, _LASTING)
@@ -255,8 +251,6 @@ class _Request:
                 return await self.caption(name)
             case ["master.m3u8"]:
                 return await self.master()
-            case ["storyboard.jpg"]:
-                return await self.picture(self.playable.storyboard_file)
             case [name] if name.endswith(".iframes.m3u8"):
                 return await self.stills_playlist(name.removesuffix(".iframes.m3u8"))
             case [name] if name.endswith(".m3u8"):
@@ -313,12 +307,6 @@ class _Request:
             begins = await self.house.heads.pts(self.playable)
             turn = partial(shifted, pts=begins) if begins is not None else None
             await self._small_file(caption.file, "text/vtt; charset=utf-8", turn)
-
-    async def picture(self, name: str | None) -> None:
-        content_type = _IMAGES.get(PurePosixPath(name).suffix.lower()) if name else None
-        if name is None or content_type is None:
-            raise _nothing()
-        await self._small_file(name, content_type)
 
     async def film(self, name: str, kind: str) -> None:
         """Give a rendition as one progressive file."""

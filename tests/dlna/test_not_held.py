@@ -149,6 +149,7 @@ async def test_a_list_names_pictures_and_asks_the_origin_for_those_that_a_televi
             str(len(answers[0].content)),
             "private, max-age=3600",
         )
+        assert (await scene.client.get(f"/media/{scene.ids[0]}/storyboard.jpg")).status_code == 404
         assert scene.asked("*") == 1
         assert scene.box.keeper.holdings == {}
         assert scene.notes.leases == []

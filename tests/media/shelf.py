@@ -130,6 +130,10 @@ class StandInShelf:
         name = self.playing.thumbnail
         return None if name is None or video != VIDEO else self.folder / name
 
+    async def storyboard(self, video: VideoId) -> Path | None:
+        name = self.playing.storyboard_file
+        return None if name is None or video != VIDEO else self.folder / name
+
     async def caption(self, video: VideoId, language: str) -> Path | None:
         found = (c for c in self.playing.captions if c.language == language and video == VIDEO)
         return next((self.folder / c.file for c in found), None)

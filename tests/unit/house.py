@@ -316,6 +316,9 @@ class StandInShelf:
     async def picture(self, video: VideoId) -> Path | None:
         return None
 
+    async def storyboard(self, video: VideoId) -> Path | None:
+        return None
+
     async def caption(self, video: VideoId, language: str) -> Path | None:
         return None
 
