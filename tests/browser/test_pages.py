@@ -229,7 +229,7 @@ async def test_pictures_for_the_readme(browser: Browser, tmp_path: Path) -> None
     DOCS.mkdir(parents=True, exist_ok=True)
     shown = await asyncio.to_thread(film, tmp_path / "film")
     names = {"home": "home", "videos": "videos", "video": "video-pinned", "rules": "rules", "channels": "channels"}
-    names |= {"screens": "lan", "bandwidth": "bandwidth"}
+    names |= {"screens": "lan"}
     schemes: tuple[Scheme, ...] = ("light", "dark")
     async with house(tmp_path, Amount.MUCH, shown=shown) as opened:
         places = await _places(opened)
@@ -237,6 +237,7 @@ async def test_pictures_for_the_readme(browser: Browser, tmp_path: Path) -> None
             async with tab(browser, opened, width=1280, height=860, scheme=scheme) as seen:
                 await seen.page.context.add_init_script(A_MINUTE)
                 for name, place in names.items():
+                    await seen.page.set_viewport_size({"width": 1280, "height": 1300 if name == "home" else 860})
                     await _portrait(seen.page, f"{opened.url}/{places[place]}", f"{name}-{scheme}")
             async with tab(browser, opened, width=390, height=844, scheme=scheme) as seen:
                 await seen.page.context.add_init_script(A_MINUTE)
