@@ -43,6 +43,7 @@ from appliance.serve.playlist import (
 )
 from appliance.serve.ranges import Answer, Headers, answer, entity_tag
 from appliance.serve.source import PATIENCE, ArrivingSource, MediaPool, Source
+from appliance.serve.subtitles import SRT
 from appliance.store.audience import Audience
 
 log = logging.getLogger(__name__)
@@ -217,7 +218,7 @@ async def _beside(house: _House, exchange: Exchange, video: VideoId, rest: list[
             data = await exchange.wait_for(beside.subtitles(house.shelf, house.pool, video, language), BESIDE, late)
             if data is None:
                 raise _nothing()
-            await _tell(house, exchange, video, data, "application/x-subrip; charset=utf-8", _LASTING)
+            await _tell(house, exchange, video, data, f"{SRT}; charset=utf-8", _LASTING)
         case _:
             return False
     return True

@@ -12,6 +12,8 @@ _TIMING = re.compile(rf"{_TIME}[ \t]+-->[ \t]+{_TIME}(?:[ \t].*)?")
 _TAG = re.compile(r"<[^<>]*>")
 _PLAIN = re.compile(r"</?[biu]>", re.IGNORECASE)
 MOST_CUES = 50_000
+SRT = "text/srt"
+"""The type that screens know; listings and answers say the same. There is a registered one, which they do not know."""
 
 
 def srt(vtt: bytes) -> bytes:

@@ -247,7 +247,7 @@ async def test_a_film_answers_as_dlna_players_need_it_and_past_its_end_with_416(
             assert head.headers["realTimeInfo.dlna.org"] == "DLNA.ORG_TLAG=*"
             assert head.headers["CaptionInfo.sec"] == f"{shown.base}captions/en.srt"
             text = await client.get(head.headers["CaptionInfo.sec"])
-            assert text.headers["content-type"] == "application/x-subrip; charset=utf-8"
+            assert text.headers["content-type"] == "text/srt; charset=utf-8"
             assert text.text == SRT
             for asked, told in (("Background", "Background"), ("Streaming", "Streaming"), ("Interactive", "Streaming")):
                 said = await client.head(shown.url, headers={"transferMode.dlna.org": asked})

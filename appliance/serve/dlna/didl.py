@@ -12,6 +12,7 @@ from appliance.serve.dlna.families import Quirks
 from appliance.serve.dlna.films import Film, films
 from appliance.serve.dlna.soap import text_of
 from appliance.serve.film.headers import CONTENT_FEATURES, CONVERTED_FEATURES
+from appliance.serve.subtitles import SRT
 from appliance.store.screens import ScreenVideo
 
 _MOST_TITLE = 250
@@ -177,7 +178,7 @@ class _Drawing:
         if not self.quirks.caption_resources:
             return []
         return [
-            f'<res protocolInfo="http-get:*:text/srt:*">{self._caption(language)}</res>'
+            f'<res protocolInfo="http-get:*:{SRT}:*">{self._caption(language)}</res>'
             for language in self.item.captions[:_MOST_CAPTIONS]
         ]
 
