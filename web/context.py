@@ -47,10 +47,6 @@ class Visit:
     def csrf(self) -> str:
         return "" if self.login is None else self.login.csrf
 
-    @property
-    def logged_in(self) -> bool:
-        return self.login is not None
-
     def location(self, path: str) -> str:
         """Return ``path`` (from the mount, with its leading slash) as a Location header's value."""
         return self.root + quote(path, safe="/?&=%:@-._~!$'()*+,;#")

@@ -6,7 +6,6 @@ The verbs stand here as protocols, so that a page can be tried without a swarm.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any, Protocol
 
 from appliance.book import Option, Source
@@ -47,11 +46,6 @@ __all__ = [
     "Spending",
     "YieldsNow",
 ]
-
-
-class FollowedKind(StrEnum):
-    CHANNEL = "channel"
-    VIDEO = "video"
 
 
 class Followed(Protocol):

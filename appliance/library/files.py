@@ -242,20 +242,6 @@ class Draft:
             os.fsync(fd)
 
 
-def strays(library: Library) -> Iterator[Path]:
-    """Yield everything in the library that no record lists, our unfinished temporary files included. For reports:
-    nothing here is ever deleted unasked."""
-    library.require()
-    for entry in sorted(library.root.iterdir()):
-        if entry.name.startswith(".seedkeep") or entry.name == "lost+found":
-            continue
-        if entry.is_symlink() or not entry.is_dir():
-            yield entry
-            continue
-        for folder in sorted(entry.iterdir()):
-            yield from _strays_in(folder)
-
-
 def used(library: Library, manifest: Manifest, names: Collection[str] | None = None) -> ByteCount:
     """Return the bytes that a video's listed files, or ``names``, take on the disk (blocks: holes don't count)."""
     try:
@@ -292,15 +278,3 @@ def _read_record(path: Path) -> bytes | None:
         return None
     finally:
         os.close(folder)
-
-
-def _strays_in(folder: Path) -> Iterator[Path]:
-    if folder.is_symlink() or not folder.is_dir():
-        yield folder
-        return
-    try:
-        data = _read_record(folder)
-        listed = listed_names(decode(data)) | {MANIFEST} if data is not None else frozenset[str]()
-    except (BadAnswer, DiskError):
-        listed = frozenset({MANIFEST})
-    yield from (e for e in sorted(folder.iterdir()) if e.name not in listed or e.is_symlink() or not e.is_file())

@@ -14,7 +14,7 @@ from appliance.domain.units import ByteCount, Origin, RenditionName
 from appliance.library.atomic import naming_disk_errors, write_at
 from appliance.library.files import regular
 from appliance.library.layout import MANIFEST, TEMPORARY
-from appliance.library.manifest import Manifest, RenditionRecord, encode, listed_names, rendition_names
+from appliance.library.manifest import Manifest, encode, listed_names
 from appliance.library.marker import Library
 
 
@@ -84,11 +84,6 @@ def clear_temporaries(library: Library, manifest: Manifest) -> int:
             return _unlink(folder, [n for n in os.listdir(folder) if n.startswith(TEMPORARY)]).files
     except FileNotFoundError:
         return 0
-
-
-def names_of(manifest: Manifest, rendition: RenditionRecord) -> frozenset[str]:
-    """Return the files that go when this rendition alone is released."""
-    return rendition_names(rendition) - listed_names(without(manifest, [RenditionName(rendition.name)]))
 
 
 def _unlink(folder: int, names: Collection[str]) -> Released:

@@ -27,7 +27,6 @@ FLUSH = 60.0
 """Seconds between two writings of the ledger."""
 
 NO_VIDEO, NO_RENDITION = VideoId(""), RenditionName("")
-_INTERNET_DOWN = frozenset({TrafficClass.INTERNET_PEERS, TrafficClass.ORIGINS})
 _Line = tuple[date, VideoId, RenditionName, TrafficClass]
 _SECOND = 1.0
 _NEAR_LINGERS = 10.0

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from sqlalchemy import func
-from sqlmodel import Session, col, delete, select, update
+from sqlmodel import Session, col, delete, select
 
 from appliance.domain.catalogue import ChannelCounts
 from appliance.domain.channel import (
@@ -145,15 +145,6 @@ def make_due(session: Session, channel: ChannelId, now: datetime) -> bool:
     return True
 
 
-def note_info(session: Session, channel: ChannelId, info: ChannelInfo) -> None:
-    """The origin described the channel anew."""
-    row = session.get(ChannelRow, channel)
-    if row is not None:
-        row.title, row.description, row.url, row.avatar_url = info.title, info.description, info.url, info.avatar_url
-        session.add(row)
-        touched(session, "channel", channel)
-
-
 def note_portrait(session: Session, channel: ChannelId) -> None:
     """The channel's picture is another one; it lies beside the database, and pages show it anew."""
     touched(session, "channel", channel)
@@ -198,10 +189,6 @@ def due(session: Session, now: datetime) -> tuple[tuple[Channel, ...], datetime 
     return ready, min(later, default=None)
 
 
-def forget_etag(session: Session, channel: ChannelId) -> None:
-    session.exec(update(ChannelRow).where(col(ChannelRow.id) == channel).values(listing_etag=None))
-
-
 def counts(session: Session) -> dict[ChannelId, ChannelCounts]:
     """Return how much of each channel is listed, wanted and held."""
     listed = _listed_counts(session)
@@ -238,17 +225,6 @@ def of_video(session: Session, video: str) -> tuple[Channel, ...]:
         .where(ListedRow.video == video, col(ListedRow.absent_since).is_(None))
     )
     return tuple(_channel(r, 0) for r in rows)
-
-
-def videos_of(session: Session, channel: ChannelId) -> frozenset[str]:
-    """Return the ids of the videos the channel lists now."""
-    return frozenset(
-        session.exec(
-            select(VideoRow.id)
-            .join(ListedRow, col(ListedRow.video) == col(VideoRow.id))
-            .where(ListedRow.channel == channel, col(ListedRow.absent_since).is_(None))
-        )
-    )
 
 
 def held(session: Session, channel: ChannelId) -> tuple[tuple[Origin, VideoId], ...]:

@@ -99,18 +99,6 @@ def want_room(session: Session) -> bool:
     return session.exec(waiting).first() is not None or session.exec(left).first() is not None
 
 
-def with_verdict(session: Session, verdict: Verdict, limit: int, offset: int = 0) -> tuple[Decision, ...]:
-    """Return decisions of one verdict in the plan's order."""
-    query = (
-        select(DecisionRow.body)
-        .where(DecisionRow.verdict == verdict.value)
-        .order_by(col(DecisionRow.position))
-        .limit(limit)
-        .offset(offset)
-    )
-    return tuple(unpack(Decision, body) for body in session.exec(query))
-
-
 def one(session: Session, video: VideoId) -> Decision | None:
     row = session.get(DecisionRow, video)
     return None if row is None else unpack(Decision, row.body)

@@ -187,17 +187,6 @@ class Store:
         for listener in list(self._listeners):
             listener(told)
 
-    async def copy_to(self, target: Path) -> None:
-        """Write a consistent copy of the database to ``target`` while it is in use (SQLite's online backup)."""
-
-        def run() -> None:
-            with sqlite3.connect(self.path) as source, sqlite3.connect(target) as copy:
-                source.backup(copy)
-            source.close()
-            copy.close()
-
-        await asyncio.to_thread(run)
-
 
 def _version(path: Path) -> str | None:
     connection = sqlite3.connect(path)

@@ -1,4 +1,4 @@
-"""This machine, asked for real: ffmpeg within limits, systemd's socket, disks."""
+"""This machine, asked for real: ffmpeg within limits, systemd's socket."""
 
 import asyncio
 import os
@@ -11,7 +11,6 @@ import psutil
 import pytest
 
 from appliance.host.ffmpeg import OUTPUT, Ffmpeg, find_ffmpeg
-from appliance.host.probe import disk_of, machine, process
 from appliance.host.systemd import Systemd
 
 RECORDED = Path(__file__).parents[1] / "recorded" / "media"
@@ -137,19 +136,3 @@ class TestSystemd:
         facts = {"NOTIFY_SOCKET": str(tmp_path / "x"), "WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"}
         assert Systemd(facts).watchdog_interval is None
         assert Systemd(facts | {"WATCHDOG_PID": str(os.getpid())}).watchdog_interval == 0.5
-
-
-class TestProbe:
-    def test_a_paths_disk_is_its_innermost_mount(self, tmp_path: Path) -> None:
-        found = disk_of(tmp_path)
-        assert tmp_path.resolve().is_relative_to(found.mount)
-        assert 0 < found.free <= found.total
-        assert disk_of(Path("/proc")).filesystem == "proc"
-        assert disk_of(Path("/proc")).removable is None
-
-    def test_this_process_and_machine_are_known(self) -> None:
-        me = process(time.time())
-        assert 1_000_000 < me.rss < machine(time.time()).memory
-        assert me.threads >= 1
-        assert me.open_files >= 3
-        assert 0 <= me.uptime < machine(time.time()).uptime

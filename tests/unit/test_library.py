@@ -27,7 +27,6 @@ from appliance.library.files import (
     read_bytemaps,
     read_side,
     save,
-    strays,
     used,
     write_side,
 )
@@ -47,7 +46,7 @@ from appliance.library.manifest import (
     to_playable,
 )
 from appliance.library.marker import Library
-from appliance.library.release import clear_temporaries, names_of, release
+from appliance.library.release import clear_temporaries, release
 from appliance.library.space import Floor, Space
 from tests.media.shelf import bytemap
 
@@ -157,7 +156,6 @@ class TestMarker:
             lambda: release(library, record, [RenditionName("360p")]),
             lambda: clear_temporaries(library, record),
             lambda: list(load_all(library)),
-            lambda: list(strays(library)),
         ]
         for effort in efforts:
             with pytest.raises(LibraryMissing):
@@ -472,7 +470,6 @@ class TestRelease:
         assert [r.name for r in rest.renditions] == ["240p"]
         assert set(os.listdir(folder)) == listed_names(rest) | {MANIFEST}
         assert "f-360p.mp4" in os.listdir(folder)
-        assert names_of(record, record.renditions[0]) == {"t-360p.torrent", "p-360p.m3u8"}
 
     def test_killed_after_any_step_it_is_finished_by_doing_it_again(
         self, library: Library, monkeypatch: pytest.MonkeyPatch
@@ -522,16 +519,6 @@ class TestRelease:
         assert rest is not None
         assert [r.name for r in rest.renditions] == ["240p"]
 
-    def test_strays_are_named_and_nothing_else(self, library: Library) -> None:
-        folder = fill(library, manifest())
-        assert list(strays(library)) == []
-        expected = {library.root / "note.txt", folder / "x.mp4", folder.parent / "y", folder / f"{TEMPORARY}z"}
-        for path in expected:
-            path.touch()
-        assert set(strays(library)) == expected
-        assert clear_temporaries(library, manifest()) == 1
-        assert all(path.exists() for path in expected if not path.name.startswith(TEMPORARY))
-
 
 class TestSpace:
     def test_the_floor_is_the_larger_of_bytes_and_percent(self) -> None:
@@ -553,3 +540,11 @@ class TestSpace:
     async def test_a_disk_that_is_not_there_is_a_sentence(self, tmp_path: Path) -> None:
         with pytest.raises(DiskError):
             await Space(tmp_path / "none", Floor(ByteCount(0), 0.0)).room()
+
+    def test_what_a_kill_left_unfinished_is_deleted_and_nothing_else(self, library: Library) -> None:
+        folder = fill(library, manifest())
+        present = {library.root / "note.txt", folder / "x.mp4", folder.parent / "y", folder / f"{TEMPORARY}z"}
+        for path in present:
+            path.touch()
+        assert clear_temporaries(library, manifest()) == 1
+        assert [path for path in present if not path.exists()] == [folder / f"{TEMPORARY}z"]
