@@ -18,7 +18,6 @@ from appliance.front import Book, Ledger, schedule_of
 from appliance.host.encoding import Kitchen
 from appliance.host.load import Load
 from appliance.lan.interfaces import Household
-from appliance.lan.notify import notify
 from appliance.lan.watch import HouseholdWatch
 from appliance.library.drawer import Drawer
 from appliance.library.marker import Library
@@ -171,7 +170,7 @@ class House:
             self.leases,
             self.library,
             self.clock,
-            notify,
+            self.presence.tell,
             name=self.nameplate.screen_name,
             ident=said.ident,
             version=said.version,

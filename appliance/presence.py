@@ -14,7 +14,8 @@ from appliance.domain.screen import Act, Sighting
 from appliance.domain.units import VideoId
 from appliance.lan import doctor, ssdp_look
 from appliance.lan.doctor import Finding, Known
-from appliance.lan.interfaces import parsed
+from appliance.lan.interfaces import is_loopback, parsed
+from appliance.lan.notify import Callback, notify
 from appliance.lan.ssdp import Heard, Ssdp
 from appliance.lan.ssdp_look import Renderer
 from appliance.lan.ssdp_messages import Advert
@@ -55,7 +56,7 @@ class Presence:
         self._sightings = Sightings(clock)
         self._ssdp: Ssdp | None = None
         self._since, self._port, self._searched = clock.monotonic(), 0, 0
-        self._shown = False
+        self._shown = _is_shown(settings())
         self._examined = _Shared(self._examine)
         self._looked = _Shared(self._look)
 
@@ -81,6 +82,12 @@ class Presence:
         if self._ssdp is not None and shown != self._shown:
             self._ssdp.reconfigure(on=shown)
         self._shown = shown
+
+    async def tell(self, callback: Callback, headers: tuple[tuple[str, str], ...], body: bytes) -> bool:
+        """Tell a subscriber what changed, as ``notify`` does: not while televisions may not be here at all, and nobody
+        who is of our network no longer."""
+        near = is_loopback(callback.host) or self._network.household.is_lan(callback.host)
+        return self._shown and near and await notify(callback, headers, body)
 
     @property
     def local_name(self) -> str | None:

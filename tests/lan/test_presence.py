@@ -4,12 +4,19 @@ import json
 import sys
 from pathlib import Path
 from subprocess import PIPE
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from appliance import presence
+from appliance.clock import RealClock
+from appliance.lan.notify import Callback
 from appliance.lan.ssdp_messages import MEDIA_SERVER
+from appliance.settings import Settings
 from tests.lan.boxes import named
-from tests.lan.test_ssdp import ask, headers, running
+from tests.lan.ssdp_box import IDENT
+from tests.lan.test_ssdp import StandInNetwork, ask, headers, running
 from tests.world.box import Box
 from tests.world.lab import Host, Lab
 
@@ -54,6 +61,39 @@ def test_a_television_finds_the_box_and_the_box_says_how_far_it_came(lab: Lab, t
         box.stop()
         gone = headers(listener.until(lambda e: "ssdp:byebye" in e.get("text", ""))["text"])
         assert ident in gone["USN"]
+
+
+async def test_only_who_is_of_this_network_is_told_of_changes_and_only_while_televisions_may_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A subscription lasts for half an hour; the owner's switch, and our network, may change before."""
+    told: list[str] = []
+
+    async def telling(callback: Callback, headers: tuple[tuple[str, str], ...], body: bytes) -> bool:
+        told.append(callback.host)
+        return True
+
+    monkeypatch.setattr(presence, "notify", telling)
+    network: Any = StandInNetwork()
+    given = Settings()
+    here = presence.Presence(presence.Said(IDENT, "1"), network, lambda: given, lambda: None, RealClock(), lambda: 0.5)
+
+    async def is_told(host: str) -> bool:
+        return await here.tell(Callback(host, 8080, "/"), (), b"")
+
+    assert await is_told("10.77.0.9")
+    assert await is_told("127.0.0.1")
+    assert not await is_told("10.78.0.9")
+    assert not await is_told("198.51.100.9")
+    for off in (
+        replace(given, lan=replace(given.lan, dlna=False)),
+        replace(given, web=replace(given.web, play_without_login=False)),
+    ):
+        here.reconfigure(off)
+        assert not await is_told("10.77.0.9")
+        here.reconfigure(given)
+        assert await is_told("10.77.0.9")
+    assert told == ["10.77.0.9", "127.0.0.1", "10.77.0.9", "10.77.0.9"]
 
 
 @pytest.mark.net
