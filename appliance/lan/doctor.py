@@ -143,10 +143,12 @@ def _reach(known: Known, seen: Seen) -> Iterator[Finding]:
     """Whether the household can reach the dashboard at all."""
     addresses = known.home.addresses()
     if not addresses:
-        if seen.container:
+        if seen.container and not known.home.by_choice:
             yield Finding(Code.CONTAINER, Severity.TROUBLE, facts={"kind": seen.container})
         else:
-            yield Finding(Code.NO_NETWORK, Severity.TROUBLE, facts={"skipped": ", ".join(seen.skipped[:8])})
+            skipped = ", ".join(seen.skipped[:8])
+            chosen = int(known.home.by_choice)
+            yield Finding(Code.NO_NETWORK, Severity.TROUBLE, facts={"skipped": skipped, "by_choice": chosen})
     elif not places(known.home):
         yield Finding(Code.NO_IPV4, Severity.TROUBLE)
     facts: dict[str, str | int] = {"listens": known.listens, "port": known.port}

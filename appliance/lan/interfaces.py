@@ -67,9 +67,10 @@ class Interface:
 
 @dataclass(frozen=True, slots=True)
 class Household:
-    """The interfaces on which the household is, at one instant."""
+    """The interfaces on which the household is, now; ``by_choice``: the owner named some to take or leave."""
 
     interfaces: tuple[Interface, ...]
+    by_choice: bool = False
 
     def networks(self) -> tuple[Network, ...]:
         """Return the subnets that are the LAN, each once."""
@@ -145,7 +146,8 @@ def chosen(links: Iterable[Link], choice: Choice, *, contained: bool = False) ->
         for link in every
         if link.addresses and _runs(link) and _is_chosen(link, choice, every, machine=machine, contained=contained)
     )
-    return Household(tuple(Interface(link.name, link.index, link.addresses) for link in found))
+    taken = tuple(Interface(link.name, link.index, link.addresses) for link in found)
+    return Household(taken, choice != NO_CHOICE)
 
 
 def _runs(link: Link) -> bool:

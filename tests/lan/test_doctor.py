@@ -65,6 +65,7 @@ class TestJudging:
         [
             ({"home": home()}, {"skipped": ("docker0",)}, Code.NO_NETWORK, Severity.TROUBLE),
             ({"home": home()}, {"container": "Docker"}, Code.CONTAINER, Severity.TROUBLE),
+            ({"home": Household((), by_choice=True)}, {"container": "Docker"}, Code.NO_NETWORK, Severity.TROUBLE),
             ({"home": home("fd00::5/64")}, {}, Code.NO_IPV4, Severity.TROUBLE),
             ({"home": home("10.0.0.5/24", "fd00::5/64")}, {}, Code.IPV6, Severity.OK),
             ({"listens": "127.0.0.1"}, {}, Code.LOOPBACK_ONLY, Severity.TROUBLE),

@@ -25,7 +25,7 @@ from appliance.settings import Settings
 from policies.explain import sentence
 from web.pages import theatre
 from web.services import Option, Ration, Source, YieldsNow
-from web.views import disk, player, rule_form, settings, shelf, states, traffic, video, week, words
+from web.views import disk, player, rule_form, rules, settings, shelf, states, traffic, video, week, words
 
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 WEB = Path(theatre.__file__).resolve().parent.parent
@@ -349,6 +349,12 @@ def test_whatever_is_sent_a_rule_form_answers_with_words(sent: dict[str, str]) -
     rule = rule_form.read(RuleId("r"), draft, wrong)
     assert (rule is None) == bool(wrong)
     rule_form.again("r", draft, {}, wrong)
+
+
+def test_a_rule_that_no_plan_has_measured_says_its_share() -> None:
+    share = Rule(RuleId("r"), "Half", RuleKind.RECENT, budget_share=0.5, paused=True)
+    assert rules.rule_card(share, None, {}).budget == "50\u00a0% of the space"
+    assert rules.rule_card(replace(share, budget_share=None), None, {}).budget == "all the disk may hold"
 
 
 def _option(path: str, value: object, default: object, source: Source = Source.DEFAULT) -> Option:

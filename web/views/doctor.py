@@ -79,6 +79,12 @@ def _unseen(one: Finding) -> tuple[str, str]:
 
 
 def _no_network(one: Finding) -> tuple[str, str]:
+    if one.facts.get("by_choice"):
+        there = f" This machine has {one.facts['skipped']}." if one.facts.get("skipped") else ""
+        return (
+            f"No interface of this machine is left that the settings let in.{there}",
+            "Look at Interfaces of this network and Interfaces left out in the settings; empty, Seedkeep chooses.",
+        )
     skipped = f" Left out as virtual: {one.facts['skipped']}." if one.facts.get("skipped") else ""
     return (
         f"No network of a household was found on this machine.{skipped}",

@@ -42,10 +42,19 @@ def rule_card(rule: Rule, use: RuleUse | None, titles: Mapping[ChannelId, str]) 
         scope=_scope(rule, titles),
         sentences=_sentences(rule),
         used=words.size(used),
-        budget="all the disk may hold" if budget is None else words.size(budget),
+        budget=words.size(budget) if budget is not None else _open_budget(rule),
         share=None if budget is None else words.share(used, budget),
         videos=words.many(use.videos if use else 0, "video"),
         paused=rule.paused,
+    )
+
+
+def _open_budget(rule: Rule) -> str:
+    """Return a budget that is no number of bytes: all, or a share that no plan has measured."""
+    return (
+        "all the disk may hold"
+        if rule.budget_share is None
+        else f"{rule.budget_share:.0%} of the space".replace("%", " %")
     )
 
 
