@@ -51,11 +51,9 @@ def rule_card(rule: Rule, use: RuleUse | None, titles: Mapping[ChannelId, str]) 
 
 def _open_budget(rule: Rule) -> str:
     """Return a budget that is no number of bytes: all, or a share that no plan has measured."""
-    return (
-        "all the disk may hold"
-        if rule.budget_share is None
-        else f"{rule.budget_share:.0%} of the space".replace("%", " %")
-    )
+    if rule.budget_share is None:
+        return "all the disk may hold"
+    return f"{100 * rule.budget_share:.3g}\u00a0% of the space"
 
 
 def _scope(rule: Rule, titles: Mapping[ChannelId, str]) -> str:
