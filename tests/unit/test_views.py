@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from appliance import printout
 from appliance.book import load
 from appliance.domain.catalogue import VideoLine, VideoPage, VideoSort
-from appliance.domain.channel import Trouble
+from appliance.domain.channel import Channel, ChannelAddress, ChannelInfo, ChannelKind, ChannelState, Trouble
 from appliance.domain.pin import PinState, Wish
 from appliance.domain.plan import Decision, Disk, Filters, Reason, ReasonCode, Rule, RuleKind, Verdict, Watched
 from appliance.domain.traffic import Budget, TrafficClass
@@ -25,7 +25,7 @@ from appliance.settings import Settings
 from policies.explain import sentence
 from web.pages import theatre
 from web.services import Option, Ration, Source, YieldsNow
-from web.views import disk, player, rule_form, rules, settings, shelf, states, traffic, video, week, words
+from web.views import disk, home, player, rule_form, rules, settings, shelf, states, traffic, video, week, words
 
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 WEB = Path(theatre.__file__).resolve().parent.parent
@@ -355,6 +355,15 @@ def test_a_rule_that_no_plan_has_measured_says_its_share() -> None:
     share = Rule(RuleId("r"), "Half", RuleKind.RECENT, budget_share=0.5, paused=True)
     assert rules.rule_card(share, None, {}).budget == "50\u00a0% of the space"
     assert rules.rule_card(replace(share, budget_share=None), None, {}).budget == "all the disk may hold"
+
+
+def test_the_first_page_says_why_nothing_comes() -> None:
+    address = ChannelAddress("https://a.example", Origin("a.example"), ChannelKind.CHANNEL, "a")
+    read = Channel(ChannelId("a"), ChannelInfo(address, "A"), ChannelState.FOLLOWED, NOW, listed=3)
+    assert [home.reading([read]), home.reading([read, replace(read, state=ChannelState.SYNCING)])] == [False, True]
+    assert "No rule is in force" in home.nothing([read], ruled=False)
+    assert "lists no videos" in home.nothing([replace(read, listed=0)], ruled=True)
+    assert "the rules want nothing" in home.nothing([read], ruled=True)
 
 
 def _option(path: str, value: object, default: object, source: Source = Source.DEFAULT) -> Option:

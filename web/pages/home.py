@@ -31,8 +31,9 @@ async def first_page(request: Asked) -> Response[str]:
     silent, asks, screens = await asyncio.gather(
         house.store.read(origins.silent, now - patience), _questions(house), _playing(house)
     )
-    followed, (held, asked), days, busy, newest, space = await asyncio.gather(
+    followed, named, (held, asked), days, busy, newest, space = await asyncio.gather(
         house.store.read(channels.every),
+        house.store.read(rules.every),
         _held(house),
         house.store.read(ledger.days, today - (traffic.SPAN - 1) * traffic.ONE_DAY, today),
         _busy(house),
@@ -71,6 +72,8 @@ async def first_page(request: Asked) -> Response[str]:
             "questions": asks,
             "stopped": week.said(house.spending.ration()) if 0 in (budget.upload, budget.download) else "",
             "none_down": week.none_down(house.spending.ration()),
+            "reading": home.reading(followed),
+            "nothing": home.nothing(followed, any(not rule.paused for rule in named)),
             "silences": home.silences(silent, now),
             "follow": {"url": "", "error": "", "hint": "", "done": "", "href": ""},
         },

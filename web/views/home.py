@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from appliance.domain.catalogue import SilentOrigin, VideoLine
-from appliance.domain.channel import Channel, Trouble
+from appliance.domain.channel import Channel, ChannelState, Trouble
 from appliance.domain.pin import PinState
 from appliance.domain.units import ChannelId, VideoId
 from web.services import Activity, Rates
@@ -125,6 +125,20 @@ def home(
         newest=tuple(video.card(line, now, say) for line in newest),
         history=history,
     )
+
+
+def reading(channels: Iterable[Channel]) -> bool:
+    """Tell whether a listing was not read to its end yet."""
+    return any(channel.state in (ChannelState.NEW, ChannelState.SYNCING) for channel in channels)
+
+
+def nothing(channels: Iterable[Channel], ruled: bool) -> str:
+    """Return why nothing is kept or comes, of what was read whole. ``ruled``: a rule is in force."""
+    if not ruled:
+        return "No rule is in force: only what you pin by hand is kept."
+    if not any(channel.listed for channel in channels):
+        return "What you follow lists no videos yet."
+    return "Of what is listed the rules want nothing so far."
 
 
 def silences(origins: Iterable[SilentOrigin], now: datetime) -> tuple[Silence, ...]:
