@@ -5,7 +5,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or setting, 3 schema too new, 4 serv
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,9 @@ from appliance.commands import FAILED
 from appliance.errors import BadInput, SchemaTooNew, SeedkeepError
 
 USAGE, TOO_NEW, NOT_RUNNING = 2, 3, 4
+
+
+_Add = Callable[[str, Any], argparse.ArgumentParser]
 
 
 def parser() -> argparse.ArgumentParser:
@@ -39,6 +42,14 @@ def parser() -> argparse.ArgumentParser:
         return made
 
     add("run", commands.run)
+    _add_wishes(add)
+    _add_plans(add)
+    _add_service(add)
+    return top
+
+
+def _add_wishes(add: _Add) -> None:
+    """Add what is followed, and what a person wants of single videos."""
     add("follow", commands.follow).add_argument("url")
     add("unfollow", commands.unfollow).add_argument("id")
     add("channels", commands.channels).add_argument("--limit", type=int, default=100)
@@ -51,6 +62,10 @@ def parser() -> argparse.ArgumentParser:
     withdrawing.add_argument("id")
     withdrawing.add_argument("--never", action="store_true")
     add("pins", commands.pins).add_argument("--limit", type=int, default=100)
+
+
+def _add_plans(add: _Add) -> None:
+    """Add what should be, by which rules, and taking it away."""
     planning = add("plan", commands.plan)
     planning.add_argument("--explain", nargs="?", const=True, default=False, metavar="ID", help="say why")
     planning.add_argument("--history", action="store_true", help="what the last plans changed")
@@ -62,6 +77,10 @@ def parser() -> argparse.ArgumentParser:
     exporting = add("export", commands.export)
     exporting.add_argument("channel", metavar="CHANNEL", help="its id")
     exporting.add_argument("dir", nargs="?", metavar="DIR", help="a folder's name; else the channel's title")
+
+
+def _add_service(add: _Add) -> None:
+    """Add what concerns the service itself."""
     for name, function in (
         ("status", commands.status),
         ("config", commands.config),
@@ -81,7 +100,6 @@ def parser() -> argparse.ArgumentParser:
     restoring = add("restore", commands.restore)
     restoring.add_argument("file", type=Path)
     restoring.add_argument("--dry-run", action="store_true")
-    return top
 
 
 def _version() -> str:

@@ -1,8 +1,10 @@
 """The whole catalogue as a policy sees it, in a few queries. This module answers ``plan.census``."""
 
 from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
+from typing import Any, cast
 
 from sqlmodel import Session, col, select
 
@@ -19,6 +21,27 @@ from appliance.store.videos import rendition_of
 _NOT_SHOWN = (Upstream.GONE.value, Upstream.HIDDEN.value)
 
 
+_COLUMNS: tuple[Any, ...] = (
+    VideoRow.id,
+    VideoRow.title,
+    VideoRow.published_at,
+    VideoRow.duration,
+    VideoRow.views,
+    VideoRow.upstream,
+    VideoRow.wish,
+    VideoRow.is_live,
+    VideoRow.language,
+    VideoRow.category,
+    VideoRow.tags,
+    VideoRow.nsfw,
+    VideoRow.trend_rank,
+    VideoRow.origin,
+    VideoRow.upstream_since,
+    VideoRow.detail_at,
+    VideoRow.mirrors,
+)
+
+
 def candidates(
     session: Session, history_since: datetime, leased: frozenset[VideoId], web_videos: bool, now: datetime
 ) -> tuple[Candidate, ...]:
@@ -26,68 +49,69 @@ def candidates(
 
     ``web_videos`` asks for plain MP4 besides HLS everywhere. Views over time are read only where a rule asks for them.
     """
-    listed = _listed(session)
-    channels = {r.id: (r.when_gone, r.web_videos) for r in session.exec(select(ChannelRow))}
-    held = _held(session)
-    renditions = _renditions(session)
-    seen = _history(session, history_since)
-    query = select(  # type: ignore[call-overload, misc]
-        VideoRow.id,
-        VideoRow.title,
-        VideoRow.published_at,
-        VideoRow.duration,
-        VideoRow.views,
-        VideoRow.upstream,
-        VideoRow.wish,
-        VideoRow.is_live,
-        VideoRow.language,
-        VideoRow.category,
-        VideoRow.tags,
-        VideoRow.nsfw,
-        VideoRow.trend_rank,
-        VideoRow.origin,
-        VideoRow.upstream_since,
-        VideoRow.detail_at,
-        VideoRow.mirrors,
+    world = _World(
+        listed=_listed(session),
+        channels={r.id: (r.when_gone, r.web_videos) for r in session.exec(select(ChannelRow))},
+        held=_held(session),
+        renditions=_renditions(session),
+        seen=_history(session, history_since),
+        copies=_Copies(session, now),
+        leased=leased,
+        web_videos=web_videos,
     )
-    copies_of = _Copies(session, now)
-    found: list[Candidate] = []
-    for row in session.exec(query):
+    found = (world.candidate(row) for row in session.exec(select(*_COLUMNS)))
+    return tuple(one for one in found if one is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class _World:
+    """All that is known beside the videos' own table, by their ids; ``channels`` have what they say for when a video is
+    gone, and whether they want plain MP4."""
+
+    listed: Mapping[VideoId, frozenset[ChannelId]]
+    channels: Mapping[str, tuple[str, bool]]
+    held: Mapping[VideoId, Held]
+    renditions: Mapping[VideoId, tuple[Rendition, ...]]
+    seen: Mapping[VideoId, tuple[Observation, ...]]
+    copies: "_Copies"
+    leased: frozenset[VideoId]
+    web_videos: bool
+
+    def candidate(self, row: Any) -> Candidate | None:
+        """Return the video of a row of ``_COLUMNS``, None where it is nobody's."""
         ident, title, published_at, duration, views, upstream, wish, is_live = row[:8]
         language, category, tags, nsfw, trend_rank, origin, upstream_since, detail_at, mirrors = row[8:]
         video = VideoId(ident)
-        mine = listed.get(video, frozenset())
-        if not mine and wish is None and video not in held:
-            continue
-        settings = [channels[c] for c in mine if c in channels]
-        found.append(
-            Candidate(
-                id=video,
-                title=title,
-                channels=mine,
-                published_at=published_at,
-                duration=duration,
-                views=views,
-                upstream=(stands := Upstream.LIVE if is_live else Upstream(upstream)),
-                renditions=renditions.get(video, ()),
-                history=seen.get(video, ()),
-                copies=copies_of(video, stands, upstream_since, detail_at, mirrors, Origin(origin)),
-                held=held.get(video),
-                wish=None if wish is None else Wish(wish),
-                gone_release=upstream in _NOT_SHOWN
-                and bool(settings)
-                and all(when == WhenGone.RELEASE.value for when, _ in settings),
-                leased=video in leased,
-                web_videos=web_videos or any(web for _, web in settings),
-                language=language,
-                category=category,
-                tags=_tags(tags),
-                nsfw=nsfw,
-                trend_rank=trend_rank,
-                origin_failing=copies_of.failing(Origin(origin)),
-            )
+        mine = self.listed.get(video, frozenset())
+        if not mine and wish is None and video not in self.held:
+            return None
+        settings = [self.channels[c] for c in mine if c in self.channels]
+        stands = Upstream.LIVE if is_live else Upstream(upstream)
+        return Candidate(
+            id=video,
+            title=title,
+            channels=mine,
+            published_at=published_at,
+            duration=duration,
+            views=views,
+            upstream=stands,
+            renditions=self.renditions.get(video, ()),
+            history=self.seen.get(video, ()),
+            copies=self.copies(video, stands, upstream_since, detail_at, mirrors, Origin(origin)),
+            held=self.held.get(video),
+            wish=None if wish is None else Wish(wish),
+            gone_release=upstream in _NOT_SHOWN
+            and bool(settings)
+            and all(when == WhenGone.RELEASE.value for when, _ in settings),
+            leased=video in self.leased,
+            web_videos=self.web_videos or any(web for _, web in settings),
+            language=language,
+            category=category,
+            tags=_tags(tags),
+            nsfw=nsfw,
+            trend_rank=trend_rank,
+            origin_failing=self.copies.failing(Origin(origin)),
         )
-    return tuple(found)
 
 
 class _Copies:
