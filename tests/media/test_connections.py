@@ -3,17 +3,23 @@
 import asyncio
 import contextlib
 import logging
+import os
 import socket
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from appliance.serve import connections
 from appliance.serve.connections import Bounds, Door
 from appliance.serve.sendfile import protocol
 from tests.media.shelf import served
+from tests.world.box import Box
+from tests.world.lab import Lab
 
 ASK = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 Wire = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -169,3 +175,28 @@ def test_the_bounds_follow_the_limit_on_descriptors(monkeypatch: pytest.MonkeyPa
     for limit, most, of_source in ((65536, 512, 64), (1024, 128, 64), (64, 16, 8), (-1, 512, 64)):
         monkeypatch.setattr("resource.getrlimit", lambda _, limit=limit: (limit, limit))
         assert connections.bounds() == Bounds(most, of_source)
+
+
+@pytest.mark.trial
+@pytest.mark.net
+def test_a_machine_on_the_lan_that_opens_thousands_keeps_nobody_else_out(lab: Lab, tmp_path: Path) -> None:
+    hosts = {name: lab.host(name, f"10.77.0.{k}") for k, name in enumerate(("box", "crowd", "screen"), 2)}
+    box = Box(tmp_path / "data", hosts["box"], web__host="0.0.0.0").start()
+    try:
+        with contextlib.ExitStack() as held:
+            with hosts["crowd"].inside():
+                for _ in range(3000):
+                    wire = held.enter_context(socket.create_connection(("10.77.0.2", 7333), 10))
+                    wire.sendall(b"GET /media/")
+            answers = []
+            for name, address in (("screen", "10.77.0.2"), ("box", "127.0.0.1")):
+                with hosts[name].inside():
+                    begun = time.monotonic()
+                    answers.append(httpx.get(f"http://{address}:7333/health", timeout=5, trust_env=False).status_code)
+                    print(f"{name} is answered in {(time.monotonic() - begun) * 1000:.0f} ms")
+            assert answers == [200, 200]
+            open_files = len(os.listdir(f"/proc/{box.pid}/fd"))
+            print(f"the box has {open_files} open files")
+            assert open_files < 300
+    finally:
+        box.kill()
