@@ -1,5 +1,6 @@
 """Browsing and searching, as a television does it: over HTTP, in the real web with a real store."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from xml.etree import ElementTree
@@ -11,6 +12,7 @@ from appliance.domain.pin import Wish
 from appliance.domain.traffic import Entry, TrafficClass
 from appliance.domain.units import ByteCount, RenditionName
 from appliance.domain.video import Upstream, VideoDetail
+from appliance.serve.dlna import actions
 from appliance.serve.dlna.tree import Page
 from appliance.store import cached, channels, ledger, videos
 from appliance.store.videos import fold
@@ -62,6 +64,28 @@ async def test_pages_are_cut_from_one_order_and_say_how_much_there_is(box: Box) 
     assert [title for page in cut for title in page.titles] == BY_NAME
     assert [(page.returned, page.total) for page in cut] == [(2, 6), (2, 6), (2, 6), (0, 6)]
     assert (await box.browse("0", start=3, count=9)).titles == ["Being watched", "All by name"]
+
+
+@pytest.mark.parametrize("count", [0, 5, 1000, 2**32 - 1])
+async def test_no_page_is_longer_than_the_longest_and_says_how_much_there_is(
+    box: Box, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actions, "MOST_AT_ONCE", 4)
+    page = await box.browse("all", count=count)
+    assert (page.returned, page.total, page.titles) == (4, 6, BY_NAME[:4])
+    assert (await box.browse("all", start=4, count=count)).titles == BY_NAME[4:]
+    assert (await box.search("*", count=count)).returned == 4
+
+
+async def test_a_film_of_any_length_says_how_long_it_is(own: Box) -> None:
+    known = await own.house.store.read(videos.one, own.ids[0])
+    assert known is not None
+    lengths = {59: "0:00:59.000", 60: "0:01:00.000", 3723: "1:02:03.000", 360_000: "100:00:00.000"}
+    for seconds, told in lengths.items():
+        detail = VideoDetail(replace(known.summary, duration=seconds), Upstream.PUBLISHED, known.renditions)
+        await own.house.store.write(videos.put_detail, detail, None, NOW)
+        (node,) = (await own.browse(f"all${own.ids[0]}", flag="BrowseMetadata")).nodes
+        assert {res.get("duration") for res in node.findall(f"{DIDL}res")} == {told}
 
 
 async def test_an_order_that_is_asked_for_is_given(box: Box) -> None:

@@ -16,7 +16,15 @@ import pytest_asyncio
 from appliance.clock import ManualClock
 from appliance.domain.pin import Wish
 from appliance.lan.notify import Callback, callback_of, notify
-from appliance.serve.dlna.events import MODERATION, MOST_OF_HOST, Subscriptions, Unwelcome
+from appliance.serve.dlna.events import (
+    LONGEST,
+    MODERATION,
+    MOST_OF_HOST,
+    SHORTEST,
+    Subscriptions,
+    Unwelcome,
+    following,
+)
 from appliance.serve.dlna.services import CONTENT_DIRECTORY, Service
 from appliance.store import videos
 from tests.dlna.box import Box, Post, a_box
@@ -257,6 +265,32 @@ async def test_a_subscription_ends_by_itself_unless_it_is_renewed(desk: Desk) ->
     assert len(desk.subscriptions) == 1
     with pytest.raises(Unwelcome):
         desk.subscriptions.renew(CONTENT_DIRECTORY, "10.0.0.2", ended.sid, "")
+
+
+@pytest.mark.parametrize(
+    ("asked", "granted"),
+    [
+        ("Second-300", 300),
+        ("second-300", 300),
+        ("Second-0", SHORTEST),
+        ("Second-999999999", LONGEST),
+        ("Second-infinite", LONGEST),
+        ("infinite", LONGEST),
+        ("Second--5", LONGEST),
+        ("", LONGEST),
+    ],
+)
+async def test_nobody_stays_longer_than_half_an_hour_without_a_word(desk: Desk, asked: str, granted: int) -> None:
+    here = Callback("10.0.0.2", 80, "/")
+    one = desk.subscriptions.take(CONTENT_DIRECTORY, "10.0.0.2", here, asked)
+    assert (one.seconds, one.until) == (granted, desk.clock.monotonic() + granted)
+    desk.clock.advance(30)
+    again = desk.subscriptions.renew(CONTENT_DIRECTORY, "10.0.0.2", one.sid, asked)
+    assert (again.seconds, again.until) == (granted, desk.clock.monotonic() + granted)
+
+
+def test_events_are_counted_from_0_and_after_the_last_number_from_1() -> None:
+    assert [following(n) for n in (0, 1, 2**32 - 2, 2**32 - 1)] == [1, 2, 2**32 - 1, 1]
 
 
 async def test_one_host_cannot_take_all_subscriptions(desk: Desk) -> None:

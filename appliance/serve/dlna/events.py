@@ -132,13 +132,18 @@ class Subscriptions:
             names, one.pending = one.pending, set()
             values = {name: value for name, value in self._values(one.service).items() if name in names}
             taken = await self._notify(one.callback, _headers(one.sid, number), property_set(values))
-            number = 1 if number == 2**32 - 1 else number + 1
+            number = following(number)
             failures = 0 if taken else failures + 1
             if failures >= _FAILURES:
                 return self._forget(one)
             if not taken:
                 one.pending |= names  # told with the next change: nothing is said to one who does not listen
             await self._clock.sleep(MODERATION)
+
+
+def following(number: int) -> int:
+    """Return the number of the event after this one: 0 is the first's alone (4.3.2)."""
+    return 1 if number == 2**32 - 1 else number + 1
 
 
 def _seconds(timeout: str) -> int:
