@@ -25,7 +25,8 @@ from appliance.domain.units import ByteCount, RenditionName, VideoId
 from appliance.domain.video import RenditionKind
 from appliance.domain.viewer import Viewer
 from appliance.serve.exchange import ASGIApp, Receive, Scope, Send
-from appliance.serve.media import Copied, create_media_app
+from appliance.serve.media import create_media_app
+from appliance.serve.request import Copied
 from appliance.serve.sendfile import WireProtocol
 
 VIDEO = VideoId("abcdefghijklmnop")
