@@ -92,6 +92,7 @@ def _add_service(add: _Add) -> None:
     )
     asking = add("health", commands.health)
     asking.add_argument("--running", action="store_true", help="0 also when it works only in part")
+    add("password", commands.password)
     tokens = add("token", commands.token)
     tokens.add_argument("action", choices=["create"])
     tokens.add_argument("name")

@@ -31,17 +31,21 @@ class Service:
             _opened(status, content)
         return content.decode("utf-8", errors="replace")
 
-    def _answer(self, method: str, path: str, body: Any, query: Mapping[str, Any] | None) -> tuple[int, bytes]:
-        import httpx
+    def change_password(self, new: str) -> None:
+        """Set the dashboard's password. Who can read the local token need not know the old one."""
+        _, token = self._found()
+        self.ask("PUT", "/api/v1/password", {"present": token, "new": new})
 
+    def _found(self) -> tuple[str, str]:
+        """Return the service's address and its local token."""
         if not is_running(self._data):
             raise NotRunning(
                 f"No service is running with the data folder {self._data}.",
                 hint="Start it with `seedkeep run`, or name its folder with --data.",
             )
         try:
-            url = json.loads((self._data / "service.json").read_text(encoding="utf-8"))["url"]
-            token = (self._data / "cli.token").read_text(encoding="utf-8").strip()
+            url = str(json.loads((self._data / "service.json").read_text(encoding="utf-8"))["url"])
+            return url, (self._data / "cli.token").read_text(encoding="utf-8").strip()
         except PermissionError as error:
             raise BadInput(
                 f"Only the user that runs the service may read its token in {self._data}.",
@@ -49,6 +53,11 @@ class Service:
             ) from error
         except (OSError, ValueError, KeyError) as error:
             raise NotRunning("The service is still starting.", hint="Try again in a moment.") from error
+
+    def _answer(self, method: str, path: str, body: Any, query: Mapping[str, Any] | None) -> tuple[int, bytes]:
+        import httpx
+
+        url, token = self._found()
         try:
             answer = httpx.request(
                 method,

@@ -250,6 +250,19 @@ def token(args: argparse.Namespace) -> int:
     return DONE
 
 
+def password(args: argparse.Namespace) -> int:
+    """Set a new password for the dashboard, also where the old one is forgotten; every browser is logged out."""
+    import getpass
+
+    asked = sys.stdin.isatty()
+    new = getpass.getpass("New password: ") if asked else sys.stdin.readline().rstrip("\n")
+    if asked and getpass.getpass("The same again: ") != new:
+        raise BadInput("The two passwords are not the same.")
+    _service(args).change_password(new)
+    _print(args, {"changed": True}, "The password is changed. Log in with it.")
+    return DONE
+
+
 def scrub(args: argparse.Namespace) -> int:
     """Hash everything we hold again, and fetch what is rotten once more."""
     answer = _service(args).ask("POST", "/api/v1/scrub")

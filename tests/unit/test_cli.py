@@ -1,6 +1,7 @@
 """The command line: exit codes, one sentence for each error, and what each sub-command prints."""
 
 import fcntl
+import io
 import json
 import os
 import sqlite3
@@ -199,6 +200,16 @@ def test_status_health_check_token_and_scrub(service: Service, seedkeep: Run) ->
     assert len(token) > 20
     scrubbing = json.loads(seedkeep("scrub", "--json", "--data", service.data).out)
     assert scrubbing["queued"] == 1
+
+
+def test_a_forgotten_password_is_set_anew_by_who_may_read_the_local_token(
+    service: Service, seedkeep: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for said, code, words in (("short", 2, "10 characters"), ("quite another one", 0, "is changed")):
+        monkeypatch.setattr("sys.stdin", io.StringIO(f"{said}\n"))
+        ran = seedkeep("password", "--data", service.data)
+        assert ran.code == code
+        assert words in ran.out + ran.err
 
 
 def test_a_box_that_works_in_part_is_1_and_still_runs(tmp_path: Path, seedkeep: Run) -> None:
