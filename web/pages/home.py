@@ -28,12 +28,14 @@ async def first_page(request: Asked) -> Response[str]:
     now = house.clock.now()
     today = now.date()
     patience = timedelta(days=house.settings.current.plan.protect_days)
-    silent, asks, screens = await asyncio.gather(
-        house.store.read(origins.silent, now - patience), _questions(house), _playing(house)
-    )
-    followed, named, (held, asked), days, busy, newest, space = await asyncio.gather(
-        house.store.read(channels.every),
+    silent, named, asks, screens = await asyncio.gather(
+        house.store.read(origins.silent, now - patience),
         house.store.read(rules.every),
+        _questions(house),
+        _playing(house),
+    )
+    followed, (held, asked), days, busy, newest, space = await asyncio.gather(
+        house.store.read(channels.every),
         _held(house),
         house.store.read(ledger.days, today - (traffic.SPAN - 1) * traffic.ONE_DAY, today),
         _busy(house),
