@@ -1,11 +1,12 @@
 """The first page."""
 
 import asyncio
+from collections.abc import Iterable
 from datetime import timedelta
 
 from litestar import Response, get
 
-from appliance.domain.catalogue import Holdings, VideoFilter, VideoLine, VideoSort
+from appliance.domain.catalogue import Holdings, SilentOrigin, VideoFilter, VideoLine, VideoSort
 from appliance.domain.pin import PinState
 from appliance.domain.plan import Verdict
 from appliance.store import channels, decisions, ledger, lists, origins, rules
@@ -43,18 +44,8 @@ async def first_page(request: Asked) -> Response[str]:
         disk(house),
     )
     budget = house.spending.budget
-    pulse = home.Pulse(
-        rates=house.spending.rates(),
-        up_limit=budget.upload,
-        down_limit=budget.download,
-        queued=held.by_state.get(PinState.QUEUED, 0),
-        held=held.by_state.get(PinState.PINNED, 0),
-        asked=asked,
-        troubles=house.health().troubles,
-        silent=frozenset(channel.id for origin in silent for channel in origin.channels),
-    )
     view = home.home(
-        pulse,
+        _pulse(house, held, asked, silent),
         followed,
         disks.tray(space, coming=max(0, held.size - held.done)) if space else None,
         busy,
@@ -80,6 +71,20 @@ async def first_page(request: Asked) -> Response[str]:
             "follow": {"url": "", "error": "", "hint": "", "done": "", "href": ""},
         },
         here="home",
+    )
+
+
+def _pulse(house: Services, held: Holdings, asked: int, silent: Iterable[SilentOrigin]) -> home.Pulse:
+    budget = house.spending.budget
+    return home.Pulse(
+        rates=house.spending.rates(),
+        up_limit=budget.upload,
+        down_limit=budget.download,
+        queued=held.by_state.get(PinState.QUEUED, 0),
+        held=held.by_state.get(PinState.PINNED, 0),
+        asked=asked,
+        troubles=house.health().troubles,
+        silent=frozenset(channel.id for origin in silent for channel in origin.channels),
     )
 
 
