@@ -9,6 +9,7 @@ import pytest
 from appliance.domain.shelf import Reader
 from appliance.domain.units import VideoId
 from appliance.store import audience as module
+from appliance.store import leases
 from appliance.store.audience import Audience
 from tests.unit.box import Box, a_box
 from tests.world.media import make
@@ -117,6 +118,7 @@ async def test_when_the_last_viewer_has_left_nothing_more_is_fetched_until_one_c
     tmp_path: Path, origin: Origin, torrents: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LEFT_SECONDS", 0.05)
+    monkeypatch.setattr(leases, "SILENCE", 100_000.0)  # the box's clock is a quick one
     async with a_box(tmp_path, origin, eager=False) as box:
         video = await box.know(origin.add_video(make(kbits=1500), torrents=torrents))
         origin.shape(rate=100_000)
