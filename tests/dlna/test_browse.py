@@ -186,6 +186,30 @@ async def test_what_the_origin_took_away_is_shown_only_where_it_is_held(own: Box
     ]
 
 
+async def test_what_is_live_is_not_shown(own: Box) -> None:
+    known = await own.house.store.read(videos.one, own.ids[1])
+    assert known is not None
+    live = replace(known.summary, is_live=True)
+    await own.house.store.write(videos.put_detail, VideoDetail(live, Upstream.PUBLISHED, known.renditions), None, NOW)
+    for folder in ("new", "all", f"channel-{own.channel}"):
+        assert "Bergwandern" not in (await own.browse(folder)).titles
+    assert (await own.search('dc:title = "bergwandern"')).total == 0
+    ask = {"BrowseFlag": "BrowseMetadata", "ObjectID": f"all${own.ids[1]}"}
+    assert fault_of(await own.ask("ContentDirectory", "Browse", **ask)) == 701
+
+
+async def test_what_a_channel_lists_no_more_is_not_in_its_folder_and_still_among_all_where_it_is_held(own: Box) -> None:
+    rest = [n for n in range(6) if n != 1]
+    await own.house.store.write(
+        videos.put_page, own.channel, tuple(summary(n, TITLES[n], NOW) for n in rest), NOW + timedelta(hours=1), 2
+    )
+    await own.house.store.write(videos.close_listing, own.channel, 2, NOW + timedelta(hours=1))
+    (channel,) = (await own.browse("channels")).nodes
+    assert channel.get("childCount") == "5"
+    assert (await own.browse(channel.get("id", ""))).titles == [TITLES[n] for n in rest]
+    assert "Bergwandern" in (await own.browse("all")).titles
+
+
 async def test_what_is_watched_now_comes_before_what_was(own: Box) -> None:
     assert (await own.browse("watched")).titles == []
     day = own.house.clock.now().date() - timedelta(days=2)
