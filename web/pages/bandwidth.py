@@ -9,6 +9,7 @@ from appliance.domain.traffic import week_of
 from appliance.errors import BadInput
 from appliance.store import ledger
 from web.pages.show import Asked, block, fields, go, services, show
+from web.views import bandwidth as form
 from web.views import pace, traffic, week
 from web.views.settings import refused
 
@@ -26,11 +27,11 @@ async def limit(request: Asked) -> Response[str]:
     house, sent = services(request), await fields(request)
     errors: dict[str, str] = {}
     changes: dict[str, int | str | None] = {}
-    for shown in (f for group in week.fields(house.settings.options()) for f in group.fields):
-        text = week.sent(shown, sent)
+    for shown in (f for group in form.fields(house.settings.options()) for f in group.fields):
+        text = form.sent(shown, sent)
         if text is not None and not shown.locked and text.strip() != shown.value:
             try:
-                changes[f"bandwidth.{shown.key}"] = week.parse(shown.key, text)
+                changes[f"bandwidth.{shown.key}"] = form.parse(shown.key, text)
             except ValueError as error:
                 errors[shown.key] = str(error)
     if not errors:
@@ -84,7 +85,7 @@ async def _page(
         "standing": week.in_force(ration),
         "grid": week.grid(ration, present, options, request.query_params.get("brush", "")),
         "ranges": tuple((key, name) for key, (name, _) in week.RANGES.items()),
-        "groups": week.fields(options, errors, typed),
+        "groups": form.fields(options, errors, typed),
         "pace": pace.pace(ration),
         "week_error": (errors or {}).get("week", ""),
     }
