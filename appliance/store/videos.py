@@ -261,7 +261,7 @@ def _rendition_row(video: VideoId, r: Rendition) -> RenditionRow:
     )
 
 
-def summary_of(row: VideoRow) -> VideoSummary:
+def _summary_of(row: VideoRow) -> VideoSummary:
     return VideoSummary(
         id=VideoId(row.id),
         origin=Origin(row.origin),
@@ -302,7 +302,7 @@ def one(session: Session, video: VideoId) -> VideoRecord | None:
         select(ListedRow.channel).where(ListedRow.video == video, col(ListedRow.absent_since).is_(None))
     )
     return VideoRecord(
-        summary=summary_of(row),
+        summary=_summary_of(row),
         upstream=Upstream(row.upstream),
         upstream_since=row.upstream_since,
         first_seen=row.first_seen,

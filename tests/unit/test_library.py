@@ -471,6 +471,14 @@ class TestRelease:
         assert set(os.listdir(folder)) == listed_names(rest) | {MANIFEST}
         assert "f-360p.mp4" in os.listdir(folder)
 
+    def test_what_a_kill_left_unfinished_is_deleted_and_nothing_else(self, library: Library) -> None:
+        folder = fill(library, manifest())
+        present = {library.root / "note.txt", folder / "x.mp4", folder.parent / "y", folder / f"{TEMPORARY}z"}
+        for path in present:
+            path.touch()
+        assert clear_temporaries(library, manifest()) == 1
+        assert [path for path in present if not path.exists()] == [folder / f"{TEMPORARY}z"]
+
     def test_killed_after_any_step_it_is_finished_by_doing_it_again(
         self, library: Library, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -540,11 +548,3 @@ class TestSpace:
     async def test_a_disk_that_is_not_there_is_a_sentence(self, tmp_path: Path) -> None:
         with pytest.raises(DiskError):
             await Space(tmp_path / "none", Floor(ByteCount(0), 0.0)).room()
-
-    def test_what_a_kill_left_unfinished_is_deleted_and_nothing_else(self, library: Library) -> None:
-        folder = fill(library, manifest())
-        present = {library.root / "note.txt", folder / "x.mp4", folder.parent / "y", folder / f"{TEMPORARY}z"}
-        for path in present:
-            path.touch()
-        assert clear_temporaries(library, manifest()) == 1
-        assert [path for path in present if not path.exists()] == [folder / f"{TEMPORARY}z"]
