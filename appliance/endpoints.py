@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from appliance.domain.traffic import BadWeek, week_of
 
+SHORTEST_PASSWORD = 10
 MOST = 32
 """Entries of a list at most."""
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
@@ -91,7 +92,14 @@ def week(text: str) -> None:
         raise Unusable(str(error), hint) from error
 
 
+def first_password(text: str) -> None:
+    """Raise Unusable for a first password that set-up would not take either; it is not repeated. Empty: none."""
+    if text and len(text) < SHORTEST_PASSWORD:
+        raise Unusable(f"this is shorter than {SHORTEST_PASSWORD} characters", "Three or four words are good.")
+
+
 CHECKS: Mapping[str, Callable[[str], None]] = {
+    "setup.admin_password": first_password,
     "bandwidth.timezone": timezone,
     "bandwidth.week": week,
     "web.host": listener,

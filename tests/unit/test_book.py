@@ -66,6 +66,13 @@ def test_a_bandwidth_that_cannot_be_is_refused_by_its_path(path: str, text: str,
     assert said in f"{refused.value.message} {refused.value.hint}"
 
 
+def test_a_first_password_that_is_too_short_is_refused_and_not_repeated() -> None:
+    with pytest.raises(BadInput, match="shorter than 10 characters") as refused:
+        load({"SEEDKEEP_SETUP__ADMIN_PASSWORD": "hunter2"}, None)
+    assert "hunter2" not in f"{refused.value.message} {refused.value.hint}"
+    assert load({"SEEDKEEP_SETUP__ADMIN_PASSWORD": ""}, None).settings.setup.admin_password == ""
+
+
 @pytest.mark.parametrize("name", ["SEEDKEEP_WEB__PROT", "SEEDKEEP_WEBPORT", "SEEDKEEP_WEB__PORT_FILE"])
 def test_an_unknown_variable_is_named(name: str) -> None:
     with pytest.raises(BadInput, match=f"{name} is not a setting"):

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from appliance.endpoints import SHORTEST_PASSWORD
 from appliance.errors import BadInput
 from appliance.store import logins, saved
 from appliance.store.engine import Touched
@@ -236,8 +237,8 @@ class Gate:
 
 def check_password(password: str, field: str = "password") -> None:
     """Raise BadInput where a new password is too short or too long."""
-    if len(password) < keys.SHORTEST_PASSWORD:
-        words = f"A password needs {keys.SHORTEST_PASSWORD} characters or more."
+    if len(password) < SHORTEST_PASSWORD:
+        words = f"A password needs {SHORTEST_PASSWORD} characters or more."
         raise BadInput(words, code="short_password", field=field, hint="Three or four words are good.")
     if len(password) > keys.LONGEST_PASSWORD:
         raise BadInput("That password is too long.", code="long_password", field=field)

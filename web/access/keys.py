@@ -10,7 +10,6 @@ import hmac
 import secrets
 
 TOKEN_PREFIX = "sk_"
-SHORTEST_PASSWORD = 10
 LONGEST_PASSWORD = 1000
 
 
