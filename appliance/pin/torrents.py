@@ -212,7 +212,10 @@ class OpenTorrents:
                     raise NotPlayable("disk_trouble", torrent.fault.message, status=503)
                 if torrent.whole.is_set():
                     return path
-                return await self._swarm.reader(torrent.info_hash, torrent.files.index(name))
+                try:
+                    return await self._swarm.reader(torrent.info_hash, torrent.files.index(name))
+                except DiskError as error:
+                    raise NotPlayable("disk_trouble", error.message, error.hint, 503) from error
         return None
 
     def close(self) -> None:

@@ -7,8 +7,9 @@ from functools import partial
 
 import libtorrent as lt
 
+from appliance.domain.shelf import NotPlayable
 from appliance.domain.units import InfoHash
-from appliance.errors import SwarmError
+from appliance.errors import DiskError, SwarmError
 from appliance.swarm.adding import prepare_again
 from appliance.swarm.counting import Counting
 from appliance.swarm.engine import Engine
@@ -66,11 +67,14 @@ class Mending:
                 held.checking = False
 
     async def rotten(self, held: Held, piece: int) -> None:
-        """A viewer came upon a bad piece."""
+        """A viewer came upon a bad piece. Raises NotPlayable where that is because the disk is away."""
         async with held.mending:
             if held.inventory.have[piece] and not held.closing:
                 log.warning("piece %d of %s is rotten on disk; it is fetched again", piece, held.info_hash)
-                await self._forget(held, {piece})
+                try:
+                    await self._forget(held, {piece})
+                except DiskError as error:
+                    raise NotPlayable("disk_trouble", error.message, error.hint, 503) from error
 
     async def settle(self, held: Held) -> None:
         """Wait for the disk, and take back pieces that are not on it. What is not looked at stays ``fresh`` or doubted.
@@ -155,12 +159,12 @@ class Mending:
 
         ``pardon`` lets those come again that were banned, and calls them.
         """
-        folder, unused = held.extents.folder, None
+        mooring = held.mooring
+        if mooring is None or mooring.slack:
+            mooring = await self._engine.in_thread(partial(moored, held.extents.folder, held.enter))
         await self._engine.rest(held)  # what is still written fails now, not after we gave up the handle
-        if held.mooring is None or held.mooring.slack:
-            unused, held.mooring = held.mooring, await self._engine.in_thread(partial(moored, folder, held.enter))
         params = lt.read_resume_data(await self._saving.buffer(held))
-        params.save_path = held.mooring.path
+        params.save_path = mooring.path
         params.ti = held.handle.torrent_file()
         params.peers = list({*params.peers, *held.peers.callable})  # it leaves out many: see there
         if pardon:
@@ -168,8 +172,7 @@ class Mending:
         await self._counting.settle(held)
         async with held.writing:  # which asks the handle too
             await self._engine.take_out(held)
-            if unused is not None:
-                unused.cut()
+            held.mooring = mooring
             self._counting.forget(held)
             have = bytearray(0 if k in bad else here for k, here in enumerate(held.inventory.have))
             held.handle, refusal = await self._engine.hand_back(held.info_hash, prepare_again(params, have))

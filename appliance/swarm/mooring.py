@@ -19,7 +19,7 @@ NOWHERE = "/proc/self/fdinfo"
 
 @dataclass(slots=True)
 class Mooring:
-    """An open folder. Its number is another's once it is ``cut``: by then libtorrent must not use it any more.
+    """An open folder. Its number is another's once it is ``cut``, or forgotten: by then libtorrent must not use it.
 
     ``slack``: the disk may have gone and come back since; before more is written the folder is to be opened anew.
     """
@@ -36,6 +36,9 @@ class Mooring:
         fd, self.fd = self.fd, -1
         if fd >= 0:
             os.close(fd)
+
+    def __del__(self) -> None:
+        self.cut()
 
 
 def moored(folder: Path, enter: Callable[[], int] | None) -> Mooring:

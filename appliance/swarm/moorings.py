@@ -17,6 +17,7 @@ class Moorings:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._unsure: list[Mooring] = []
 
     async def hold(self, held: Held) -> None:
         """See that an unfinished torrent is moored, anew where its disk may have gone meanwhile. Raises DiskError."""
@@ -54,7 +55,9 @@ class Moorings:
             await asyncio.wait({moving})
             raise
         finally:
-            if moving.done() and not moving.cancelled() and moving.exception() is None:
+            if not moving.done() or moving.cancelled() or moving.exception() is not None:
+                self._unsure += [fresh] if fresh is not None else []
+            else:
                 unused = fresh
                 if moving.result():
                     unused, held.mooring = held.mooring, fresh
