@@ -190,8 +190,10 @@ class Gate:
         """
         await self.open()
         self._wait(source)
+        if self._password is None:
+            raise BadInput("There is no password yet.", hint="Open the dashboard, and choose one with the set-up code.")
         owned = bool(self._cli) and keys.same(self._cli, keys.digest(present))
-        if self._password is None or not (owned or await self._is_password(self._password, present, source)):
+        if not (owned or await self._is_password(self._password, present, source)):
             raise BadInput("That is not the present password.", code="wrong_password", field="present")
         check_password(new, "new")
         await self._save_password(new)
