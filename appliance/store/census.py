@@ -15,8 +15,8 @@ from appliance.domain.units import ByteCount, ChannelId, Origin, RenditionName, 
 from appliance.domain.video import Rendition, Upstream
 from appliance.store import copies, observations, origins, rules, trust
 from appliance.store.columns import unpack
+from appliance.store.records import rendition_of
 from appliance.store.tables import ChannelRow, DecisionRow, ListedRow, PinRow, RenditionRow, VideoRow
-from appliance.store.videos import rendition_of
 
 _NOT_SHOWN = (Upstream.GONE.value, Upstream.HIDDEN.value)
 

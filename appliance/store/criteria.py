@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import ColumnElement
 from sqlmodel import and_, false, func, not_, or_, true
 
+from appliance.store.records import fold
 from appliance.store.tables import VideoRow
-from appliance.store.videos import fold
 
 
 class Field(StrEnum):

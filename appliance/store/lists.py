@@ -11,8 +11,8 @@ from appliance.domain.plan import Decision
 from appliance.domain.units import ByteCount, VideoId
 from appliance.domain.video import Upstream
 from appliance.store.columns import unpack
+from appliance.store.records import fold
 from appliance.store.tables import CachedRow, ChannelRow, DecisionRow, ListedRow, PinRow, VideoRow
-from appliance.store.videos import fold
 
 _LINE = (
     VideoRow.id,

@@ -26,6 +26,7 @@ from appliance.domain.video import Rendition, Upstream
 from appliance.store.alphabet import alphabetical
 from appliance.store.columns import pack
 from appliance.store.criteria import Field, Sort, Test, ordered, tested
+from appliance.store.records import fold
 from appliance.store.tables import (
     CachedRow,
     ChannelRow,
@@ -37,7 +38,6 @@ from appliance.store.tables import (
     RuleRow,
     VideoRow,
 )
-from appliance.store.videos import fold
 
 
 @dataclass(frozen=True, slots=True)

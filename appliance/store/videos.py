@@ -5,7 +5,6 @@ Functions for ``store.read`` and ``store.write``, as everywhere in this room.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import msgspec
 from sqlmodel import Session, col, delete, select
@@ -14,12 +13,13 @@ from appliance.domain.catalogue import VideoRecord
 from appliance.domain.channel import Trouble
 from appliance.domain.pin import Wish
 from appliance.domain.plan import Observation
-from appliance.domain.units import ByteCount, ChannelId, InfoHash, Origin, RenditionName, VideoId
-from appliance.domain.video import Rendition, RenditionKind, TorrentCarrier, Upstream, VideoDetail, VideoSummary
+from appliance.domain.units import ChannelId, VideoId
+from appliance.domain.video import Rendition, Upstream, VideoDetail, VideoSummary
 from appliance.store import observations
 from appliance.store.columns import pack, unpack
 from appliance.store.details import make_due
 from appliance.store.engine import touched
+from appliance.store.records import fill, new_row, rendition_of, rendition_order, rendition_row, summary_of
 from appliance.store.tables import ListedRow, RenditionRow, VideoRow
 
 TOUCHED_RESTS = timedelta(hours=6)
@@ -33,11 +33,6 @@ class PageOutcome:
     new: tuple[VideoId, ...]
     changed: tuple[VideoId, ...]
     known: int
-
-
-def fold(text: str) -> str:
-    """Return text as it is searched: case-folded."""
-    return text.casefold()
 
 
 def _fingerprint(summary: VideoSummary) -> str:
@@ -55,49 +50,6 @@ def _next_detail(row: VideoRow, mark: str) -> datetime | None:
     before, after = msgspec.json.decode(row.fingerprint), msgspec.json.decode(mark)
     before[1] = after[1] = None
     return row.detail_at + TOUCHED_RESTS if before == after else None
-
-
-def _told(s: VideoSummary) -> dict[str, Any]:
-    """Return the columns that every look at a video writes anew; its counters and state have ways of their own."""
-    return {
-        "url": s.url,
-        "title": s.title,
-        "title_folded": fold(s.title),
-        "description": s.description,
-        "duration": s.duration,
-        "published_at": s.published_at,
-        "updated_at": s.updated_at,
-        "originally_published_at": s.originally_published_at,
-        "likes": s.likes,
-        "is_live": s.is_live,
-        "nsfw": s.nsfw,
-        "language": s.language,
-        "category": s.category,
-        "thumbnail_url": s.thumbnail_url,
-        "channel_name": s.channel_name,
-        "channel_title": s.channel_title,
-        "tags": pack(s.tags),
-    }
-
-
-def _fill(row: VideoRow, s: VideoSummary) -> None:
-    for column, value in _told(s).items():
-        setattr(row, column, value)
-
-
-def _new_row(s: VideoSummary, now: datetime) -> VideoRow:
-    return VideoRow(
-        id=s.id,
-        origin=s.origin,
-        base_url=s.base_url,
-        uuid=s.uuid,
-        views=s.views,
-        first_seen=now,
-        upstream=(Upstream.LIVE if s.is_live else Upstream.PUBLISHED).value,
-        upstream_since=now,
-        detail_due=not s.is_live,
-        **_told(s),
-    )
 
 
 def _observe(session: Session, row: VideoRow, s: VideoSummary, now: datetime, mirrors: int | None = None) -> None:
@@ -121,7 +73,7 @@ def put_page(
     for s in summaries:
         row = rows.get(s.id)
         if row is None:
-            row = rows[s.id] = _new_row(s, now)
+            row = rows[s.id] = new_row(s, now)
             session.add(row)
             session.flush()
         if _take(session, row, s, now):
@@ -145,7 +97,7 @@ def _take(session: Session, row: VideoRow, s: VideoSummary, now: datetime) -> bo
     if other:
         row.detail_due, row.detail_next = not s.is_live, _next_detail(row, mark)
         row.fingerprint = mark
-        _fill(row, s)
+        fill(row, s)
         touched(session, "video", s.id)
     if row.upstream in (Upstream.GONE.value, Upstream.HIDDEN.value):
         row.upstream, row.upstream_since, row.detail_due = Upstream.PUBLISHED.value, now, True
@@ -177,9 +129,9 @@ def put_summary(session: Session, summary: VideoSummary, now: datetime) -> None:
     """Take a single video into the catalogue, listed by no channel of ours."""
     row = session.get(VideoRow, summary.id)
     if row is None:
-        row = _new_row(summary, now)
+        row = new_row(summary, now)
     row.fingerprint = _fingerprint(summary)
-    _fill(row, summary)
+    fill(row, summary)
     row.views = summary.views
     session.add(row)
     touched(session, "video", summary.id)
@@ -194,7 +146,7 @@ def put_detail(session: Session, detail: VideoDetail, etag: str | None, now: dat
         row = session.get_one(VideoRow, s.id)
     before = renditions(session, s.id)
     changed = before != detail.renditions or row.upstream != detail.upstream.value
-    _fill(row, s)
+    fill(row, s)
     if row.upstream != detail.upstream.value:
         row.upstream, row.upstream_since = detail.upstream.value, now
     row.views, row.detail_at, row.detail_etag = s.views, now, etag
@@ -207,7 +159,7 @@ def put_detail(session: Session, detail: VideoDetail, etag: str | None, now: dat
     session.add(row)
     if before != detail.renditions:
         session.exec(delete(RenditionRow).where(col(RenditionRow.video) == s.id))
-        session.add_all(_rendition_row(s.id, r) for r in detail.renditions)
+        session.add_all(rendition_row(s.id, r) for r in detail.renditions)
     touched(session, "video", s.id)
     touched(session, "confirmed", s.id)
     if changed:
@@ -218,73 +170,7 @@ def put_detail(session: Session, detail: VideoDetail, etag: str | None, now: dat
 def renditions(session: Session, video: VideoId) -> tuple[Rendition, ...]:
     """Return the known renditions, tallest first, plain web files after HLS."""
     rows = session.exec(select(RenditionRow).where(RenditionRow.video == video))
-    return tuple(sorted((rendition_of(r) for r in rows), key=_rendition_order))
-
-
-def _rendition_order(r: Rendition) -> tuple[bool, int, int, str]:
-    return (r.kind is RenditionKind.WEB, -r.height, -r.fps, r.name)
-
-
-def rendition_of(r: RenditionRow) -> Rendition:
-    return Rendition(
-        name=RenditionName(r.name),
-        kind=RenditionKind(r.kind),
-        height=r.height,
-        width=r.width,
-        fps=r.fps,
-        has_video=r.has_video,
-        has_audio=r.has_audio,
-        size=ByteCount(r.size),
-        file_url=r.file_url,
-        playlist_url=r.playlist_url,
-        torrent=None
-        if r.torrent_url is None
-        else TorrentCarrier(r.torrent_url, None if r.info_hash is None else InfoHash(r.info_hash)),
-    )
-
-
-def _rendition_row(video: VideoId, r: Rendition) -> RenditionRow:
-    return RenditionRow(
-        video=video,
-        name=r.name,
-        kind=r.kind.value,
-        height=r.height,
-        width=r.width,
-        fps=r.fps,
-        has_video=r.has_video,
-        has_audio=r.has_audio,
-        size=r.size,
-        file_url=r.file_url,
-        playlist_url=r.playlist_url,
-        torrent_url=None if r.torrent is None else r.torrent.torrent_url,
-        info_hash=None if r.torrent is None else r.torrent.info_hash,
-    )
-
-
-def _summary_of(row: VideoRow) -> VideoSummary:
-    return VideoSummary(
-        id=VideoId(row.id),
-        origin=Origin(row.origin),
-        base_url=row.base_url,
-        uuid=row.uuid,
-        url=row.url,
-        title=row.title,
-        description=row.description,
-        duration=row.duration,
-        published_at=row.published_at,
-        views=row.views,
-        likes=row.likes,
-        is_live=row.is_live,
-        nsfw=row.nsfw,
-        updated_at=row.updated_at,
-        originally_published_at=row.originally_published_at,
-        language=row.language,
-        category=row.category,
-        thumbnail_url=row.thumbnail_url,
-        channel_name=row.channel_name,
-        channel_title=row.channel_title,
-        tags=unpack(tuple[str, ...], row.tags),
-    )
+    return tuple(sorted((rendition_of(r) for r in rows), key=rendition_order))
 
 
 def thumbnail(session: Session, video: VideoId) -> tuple[str | None, Upstream]:
@@ -302,7 +188,7 @@ def one(session: Session, video: VideoId) -> VideoRecord | None:
         select(ListedRow.channel).where(ListedRow.video == video, col(ListedRow.absent_since).is_(None))
     )
     return VideoRecord(
-        summary=_summary_of(row),
+        summary=summary_of(row),
         upstream=Upstream(row.upstream),
         upstream_since=row.upstream_since,
         first_seen=row.first_seen,

@@ -15,7 +15,7 @@ from appliance.domain.video import Upstream, VideoDetail
 from appliance.serve.dlna import actions
 from appliance.serve.dlna.tree import Page
 from appliance.store import cached, channels, ledger, videos
-from appliance.store.videos import fold
+from appliance.store.records import fold
 from tests.dlna.box import DIDL, NOW, TITLES, UPNP, Box, envelope, fault_of
 from tests.unit.house import HOST, summary
 

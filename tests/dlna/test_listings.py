@@ -21,8 +21,8 @@ from appliance.store import decisions, videos
 from appliance.store.alphabet import alphabetical
 from appliance.store.criteria import Field, Relation, Says, Sort
 from appliance.store.engine import Store
+from appliance.store.records import fold
 from appliance.store.screens import Choice
-from appliance.store.videos import fold
 from tests.dlna.box import IDENT, NOW, Box, Post, a_box
 from web.app import create_app
 

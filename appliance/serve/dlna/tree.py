@@ -26,8 +26,8 @@ from appliance.store.alphabet import alphabetical
 from appliance.store.criteria import Field, Sort, Test
 from appliance.store.engine import Store
 from appliance.store.leases import Leases
+from appliance.store.records import fold
 from appliance.store.screens import Choice, ScreenVideo
-from appliance.store.videos import fold
 
 ROOT, NEW, CHANNELS, RULES, WATCHED, ALL = "0", "new", "channels", "rules", "watched", "all"
 _NAME = "Seedkeep"
