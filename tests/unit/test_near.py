@@ -125,7 +125,7 @@ async def test_nobody_runs_in_circles_while_the_budget_is_used_up(
         for _ in range(5):
             box.keeper.wake()
             await box.quiet()
-        pin = await box.pin(video)
+        pin = await box.until(video, PinState.WAITING)
         assert pin is not None
         assert pin.trouble is not None
         assert (pin.state, pin.trouble.code, pin.failures) == (PinState.WAITING, "quota_used", 0)
