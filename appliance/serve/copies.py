@@ -44,7 +44,6 @@ LATER = 60.0
 """Seconds after which the disk is tried again."""
 _NOTED = 600.0
 """Seconds after which it is written down again that a copy is being played."""
-_SCRUB = "scrub"
 _COMING = (PinState.QUEUED, PinState.PINNING, PinState.WAITING)
 
 
@@ -280,7 +279,7 @@ class TelevisionCopies:
         """Begin what is next, let it rest, or let it go on."""
         if not self._work.busy and self._next is None:
             return
-        screens = any(lease.holder != _SCRUB for lease in self._leases.every())
+        screens = bool(self._leases.every())
         goes_on = self._work.rest_or_go_on(screens=screens, busy=await asyncio.to_thread(self._load))
         if self._work.busy:
             if await self._space.room() < 1:

@@ -18,7 +18,7 @@ browser of the household ask for any number of videos, whether they exist or not
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Someone (``holder``: an address, or ``scrub``) watches ``video``; Times are monotonic seconds."""
+    """Someone (``holder``: a viewer's address or token) watches ``video``; times are monotonic seconds."""
 
     video: VideoId
     holder: str

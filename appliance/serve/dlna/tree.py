@@ -199,7 +199,7 @@ class Tree:
         leases = sorted(self._leases.every(), key=lambda lease: lease.since, reverse=True)
         since = (self._clock.now() - _RECENT).date()
         before = await self._store.read(screens.watched, since, _MOST_RECENT)
-        now = [lease.video for lease in leases if lease.holder != "scrub"]
+        now = (lease.video for lease in leases)
         return tuple(dict.fromkeys([*now, *before]))[:_MOST_RECENT]
 
 
