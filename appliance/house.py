@@ -94,7 +94,7 @@ class House:
         self._build_holding(book.current)
         self._build_giving(book.current, schedule)
         self._build_serving(book.current, said)
-        self.web = create_app(self._services())
+        self.web = create_app(self._services(), self.data / "templates.cache")
 
     def _build_holding(self, settings: Settings) -> None:
         """Build what follows, plans and pins."""

@@ -8,6 +8,7 @@ import importlib
 import logging
 import pkgutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from litestar import Litestar, Request, Response
@@ -90,8 +91,12 @@ class Web:
             self._presence.saw(asker.source, seen, agent.decode("latin-1"))
 
 
-def create_app(services: Services) -> Web:
-    """Return the web of a house, everything behind the door: one for each process."""
+def create_app(services: Services, compiled: Path | None = None) -> Web:
+    """Return the web of a house, everything behind the door: one for each process. Blocks.
+
+    ``compiled``: the file in which compiled templates are kept.
+    """
+    show.STAGE.open(compiled)
     return Web(services)
 
 

@@ -34,7 +34,7 @@ __all__ = [
     "visit",
 ]
 
-STAGE = theatre.build()
+STAGE = theatre.Stage()
 
 SAID = {
     "welcome": "This box is yours. Follow a channel to begin.",

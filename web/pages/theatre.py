@@ -1,5 +1,6 @@
 """Templates and how a page is made of one: this module renders a whole page, or the one block of it that htmx asks for.
 
+Compiling all templates takes a good part of a start, seconds on a small box: what they compile to is kept in a file.
 Every address a template writes is relative to the page's own, so pages work below any base path.
 """
 
@@ -11,15 +12,46 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from web.pages.compiled import CompiledTemplates
+
 WEB = Path(__file__).resolve().parent.parent
 
 
-def build(templates: Path = WEB / "templates", dist: Path = WEB / "static" / "dist") -> Environment:
+class Stage:
+    """The templates. ``open`` it before the first page is asked for."""
+
+    def __init__(self) -> None:
+        self._environment: Environment | None = None
+
+    def open(self, compiled: Path | None = None) -> None:
+        """Compile all templates, but those that the file ``compiled`` has as they are. Blocks. Once is enough."""
+        if self._environment is not None:
+            return
+        kept = None if compiled is None else CompiledTemplates(compiled)
+        self._environment = build(kept=kept)
+        if kept is not None:
+            kept.save()
+
+    @property
+    def environment(self) -> Environment:
+        """Where they are; opened without a file where nobody did."""
+        if self._environment is None:
+            self.open()
+        assert self._environment is not None
+        return self._environment
+
+
+def build(
+    templates: Path = WEB / "templates",
+    dist: Path = WEB / "static" / "dist",
+    kept: CompiledTemplates | None = None,
+) -> Environment:
     """Return the environment with every template compiled, so that no request opens a file.
 
     Without a built front end (no manifest) pages name the plain files, which then are not there: pages stay readable.
     """
     stage = Environment(
+        bytecode_cache=kept,
         loader=FileSystemLoader(templates),
         autoescape=True,
         undefined=StrictUndefined,
@@ -55,15 +87,16 @@ def root_of(path: str) -> str:
     return "../" * (path.strip("/").count("/") + (1 if path.endswith("/") and path != "/" else 0)) or "./"
 
 
-def render(stage: Environment, name: str, view: Mapping[str, Any], block: str = "") -> str:
+def render(stage: Stage, name: str, view: Mapping[str, Any], block: str = "") -> str:
     """Return a page, or only its ``block`` where the page has one of that name.
 
     ``view["root"]`` is the relative way to the mount; templates write addresses as ``url("channels")``, without a slash
     at the beginning, and the bundle's files as ``asset("app.css")``.
     """
-    template = stage.get_template(f"pages/{name}.html")
+    environment = stage.environment
+    template = environment.get_template(f"pages/{name}.html")
     root: str = view["root"]
-    manifest: Mapping[str, str] = stage.globals["manifest"]  # type: ignore[assignment]
+    manifest: Mapping[str, str] = environment.globals["manifest"]  # type: ignore[assignment]
 
     def url(path: str) -> str:
         return root + path
