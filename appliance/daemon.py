@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from uvicorn.config import Config
+from uvicorn.server import Server
 
 from appliance.book import Page
 from appliance.errors import BadInput
@@ -90,10 +91,10 @@ async def _duties(house: House) -> AsyncIterator[None]:
         scheduler.shutdown(wait=False)
 
 
-class _Server(uvicorn.Server):
+class _Server(Server):
     """A server that leaves signals to the daemon and says when it listens."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.listening = asyncio.Event()
 
@@ -182,7 +183,7 @@ async def run(start: Start) -> None:
 
 async def _serve(house: House, listener: socket.socket, stop: asyncio.Event) -> None:
     house.nameplate.port = listener.getsockname()[1]
-    config = uvicorn.Config(
+    config = Config(
         house.web,
         log_config=None,
         access_log=False,
