@@ -256,12 +256,16 @@ async def _beat(service: Systemd) -> None:
 
 def _tell_where(house: House, port: int) -> None:
     host = house.book.current.web.host
-    near = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host
+    wide = host in ("0.0.0.0", "::", "")
+    near = "127.0.0.1" if wide else host
     where = f"http://{f'[{near}]' if ':' in near else near}:{port}"
     unfinished = house.data / "service.json.new"
     unfinished.write_text(json.dumps({"url": where, "pid": os.getpid()}), encoding="utf-8")
     os.replace(unfinished, house.data / "service.json")  # whoever looks finds all of it or nothing
-    _log.info("Seedkeep %s is ready: http://localhost:%d", program_version(), port)
+    reached = house.nameplate.address()  # many a box has no screen of its own
+    elsewhere = f" (from other machines {reached})" if wide and not reached.startswith("http://127.") else ""
+    said = f"http://localhost:{port}" if wide else where
+    _log.info("Seedkeep %s is ready: %s%s", program_version(), said, elsewhere)
     if house.setup_code is not None:
         _log.info("To set a password, open the dashboard and enter this one-time code: %s", house.setup_code)
 
