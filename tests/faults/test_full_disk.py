@@ -144,7 +144,7 @@ def test_a_disk_that_somebody_fills_during_pins_is_waited_for_and_nothing_is_cor
     with _day(tmp_path, tube, tmp_path / "data") as day:
         day.begin()
         day.leave(films)
-        tube.shape(rate=_size(films) / 20)  # so that none is whole before the disk is full
+        tube.shape(rate=_size(films) / 90)  # none is whole when the last begins, some ten seconds after the first
         day.follow()
         day.box.wait(lambda: sum(p["done"] > MIB // 4 for p in day.box.pins().values()) == 3, "beginning")
         day.hog.fill()

@@ -13,10 +13,11 @@ from typing import Any
 from appliance.domain.shelf import Playable, PlayableFile, PlayableRendition, Reader
 from appliance.domain.units import ByteCount, RenditionName, VideoId
 from appliance.domain.video import RenditionKind
+from appliance.domain.viewer import Viewer
 from appliance.library.bytemap import read_playlist
 from appliance.serve.exchange import Receive, Scope, Send
 from appliance.serve.media import create_media_app
-from tests.media.shelf import VIDEO, Notes, StandInShelf, served
+from tests.media.shelf import VIDEO, Notes, StandInShelf, seen_as, served
 from tests.world.media import Layout, Made
 
 PIECE = 70_001
@@ -117,10 +118,20 @@ class Cinema:
 
 
 @asynccontextmanager
-async def cinema(shelf: Shelf, name: str, **options: Any) -> AsyncIterator[Cinema]:
-    """Serve a film over real sockets; ``name`` is its address below the video's."""
+async def cinema(shelf: Shelf, name: str, *, rate: float | None = None, **options: Any) -> AsyncIterator[Cinema]:
+    """Serve a film over real sockets; ``name`` is its address below the video's.
+
+    ``rate``: bytes/s that each answer gets at most, as if over a wire; without one as fast as it goes.
+    """
     notes = Notes()
-    app = create_media_app(shelf, notes, notes.count, notes.throttle)
+
+    async def throttle(is_lan: bool, size: int) -> None:
+        await notes.throttle(is_lan, size)
+        if rate is not None:
+            await asyncio.sleep(size / rate)
+
+    app = create_media_app(shelf, notes, notes.count, throttle)
+    behind = app if rate is None else seen_as(app, lambda: Viewer(is_lan=False, name="somebody afar"))
     place = Cinema("", "")
 
     async def logged(scope: Scope, receive: Receive, send: Send) -> None:
@@ -129,7 +140,7 @@ async def cinema(shelf: Shelf, name: str, **options: Any) -> AsyncIterator[Cinem
         asked = Asked(int(told.removeprefix("bytes=").partition("-")[0] or 0), 0)
         place.asked.append(asked)
         try:
-            await app(scope, receive, send)
+            await behind(scope, receive, send)
         finally:
             asked.given = sum(size for *_, size in notes.counted[before:])
 
