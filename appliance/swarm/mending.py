@@ -85,6 +85,8 @@ class Mending:
         what came last is hashed where it lies, and after an error all of it.
         """
         async with held.mending:
+            if held.closing:  # taken out while this waited its turn: there is no handle any more
+                return
             await self._engine.flush(held)
             faults, doubted = held.faults, held.doubted
             claimed = {k for k, here in enumerate(held.inventory.have) if here}
