@@ -54,6 +54,8 @@ class Mending:
     async def recheck(self, held: Held) -> None:
         """Hash every piece we claim; what is bad is asked for again. Seeding goes on meanwhile."""
         async with held.mending:
+            if self._over(held):
+                return
             held.checking = True
             try:
                 await self._engine.flush(held)
@@ -61,7 +63,7 @@ class Mending:
                 bad = set(claimed) - await self._good(held, claimed)
                 if bad:  # once more, as a piece may just have been written
                     bad -= await self._good(held, bad)
-                if bad and not self.stopping and not held.closing:
+                if bad and not self._over(held):
                     await self._forget(held, bad)
             finally:
                 held.checking = False
@@ -85,7 +87,7 @@ class Mending:
         what came last is hashed where it lies, and after an error all of it.
         """
         async with held.mending:
-            if held.closing:  # taken out while this waited its turn: there is no handle any more
+            if self._over(held):
                 return
             await self._engine.flush(held)
             faults, doubted = held.faults, held.doubted
@@ -93,7 +95,7 @@ class Mending:
             looked_at = claimed if doubted else claimed & held.fresh
             bad = looked_at - await self._good(held, looked_at)
             pieces = await self._engine.pieces(held)
-            if self.stopping or held.closing or not await self._engine.in_thread(partial(is_there, held.extents)):
+            if self._over(held) or not await self._engine.in_thread(partial(is_there, held.extents)):
                 return
             if any(pieces[k] for k in bad) or (doubted and await self._unjudged(held)):
                 await self._forget(held, bad)
@@ -107,7 +109,7 @@ class Mending:
     async def look(self, held: Held) -> Standstill:
         """Say what keeps a torrent from getting on."""
         async with held.mending:
-            if self.stopping or held.closing or held.fault:
+            if self._over(held) or held.fault:
                 return Standstill()
             unjudged = await self._unjudged(held)
             if unjudged:
@@ -118,10 +120,15 @@ class Mending:
     async def free(self, held: Held, still: Standstill) -> None:
         """Hand a torrent over again that stands still; with nobody left, whom it banned gets another chance."""
         async with held.mending:
-            if self.stopping or held.closing or held.fault:
+            if self._over(held) or held.fault:
                 return
             log.warning("%s stood still after wrong pieces and is taken up again", held.info_hash)
             await self._forget(held, set(), pardon=still.alone)
+
+    def _over(self, held: Held) -> bool:
+        """Tell whether the session stops or the torrent leaves it: asked again after every wait, as a torrent may be
+        taken out while another task waits its turn, and then has no handle any more."""
+        return self.stopping or held.closing
 
     async def _unjudged(self, held: Held) -> frozenset[int]:
         """Return the pieces of which libtorrent believes to have all and yet not the piece: it asks for them no more,
@@ -153,7 +160,7 @@ class Mending:
         info = held.handle.torrent_file()
         if info is None:
             raise SwarmError("This torrent is not there any more.")
-        found = good_pieces(held.extents, info.hash_for_piece, pieces, lambda: self.stopping or held.closing)
+        found = good_pieces(held.extents, info.hash_for_piece, pieces, lambda: self._over(held))
         return await self._engine.in_thread(lambda: set(found))
 
     async def _forget(self, held: Held, bad: set[int], *, pardon: bool = False) -> None:

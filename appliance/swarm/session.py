@@ -284,6 +284,8 @@ class LibtorrentSwarm:
     async def recheck(self, info_hash: InfoHash) -> Judged:
         held = self._must(info_hash)
         await self._mending.recheck(held)
+        if self._must(info_hash) is not held:
+            raise SwarmError("This torrent was taken out while it was checked.")
         self._say_whole(held)
         return held.judged()
 

@@ -272,6 +272,7 @@ def test_a_disk_that_is_unplugged_in_the_middle_is_left_alone_within_seconds_and
         day.box.wait(lambda: "library is not there" in day.troubles, "saying so", 45)
         day.box.wait(lambda: not day._at_work(), "standing still")
         assert list(day.disk.root.rglob("*")) == []
+        day.box.wait(lambda: not tube.sends_media, "hanging up")
         came = tube.media_bytes
         time.sleep(5)
         assert tube.media_bytes == came

@@ -55,7 +55,7 @@ class Reply:
 
 @dataclass(slots=True)
 class Visit:
-    """One request in the log. ``sent`` counts the bytes of the body that left, so far."""
+    """One request in the log. ``sent`` counts the bytes of the body that left, so far; ``over``: no more will."""
 
     method: str
     path: str
@@ -66,6 +66,7 @@ class Visit:
     agent: str = ""
     status: int = 0
     sent: int = 0
+    over: bool = False
 
 
 def _span(text: str, size: int) -> tuple[int, int] | None:
@@ -211,6 +212,7 @@ class Server:
             reply, first, length = partial(request, self._answer(request))
             await self._send(request, reply, visit, writer, first, length)
         finally:
+            visit.over = True
             with self.changed:
                 self.changed.notify_all()
         return request.headers.get("connection", "").lower() != "close"

@@ -187,7 +187,15 @@ class Origin:
     @property
     def media_bytes(self) -> int:
         """Bytes of media that left."""
-        return sum(v.sent for v in self.log if v.path.endswith(_MEDIA) and v.status in (200, 206))
+        return sum(v.sent for v in self._media())
+
+    @property
+    def sends_media(self) -> bool:
+        """Whether an answer is still on its way: a slow sender learns with its next bytes that it was hung up on."""
+        return not all(v.over for v in self._media())
+
+    def _media(self) -> list[Visit]:
+        return [v for v in self.log if v.path.endswith(_MEDIA) and v.status in (200, 206)]
 
     @property
     def api_requests(self) -> int:
