@@ -38,11 +38,8 @@ class _OnDisk:
     present: Mapping[str, ByteCount]
     shown: Playable | None
     """None where it does not play by what is whole."""
-    folder: Path
-
-    def path(self, name: str) -> Path | None:
-        """Return where a file is that may be served."""
-        return self.folder / name if name in self.present and _may_serve(self.manifest, name) else None
+    paths: Mapping[str, Path]
+    """Where the files are that may be served."""
 
 
 class HouseShelf:
@@ -76,7 +73,7 @@ class HouseShelf:
         if known is None or video in self._opened.holdings:
             return None
         self._disk.move_to_end(video)
-        return known.path(name)
+        return known.paths.get(name)
 
     async def playable(self, video: VideoId) -> Playable:
         holding = self._opened.holdings.get(video)
@@ -102,7 +99,7 @@ class HouseShelf:
     async def picture(self, video: VideoId) -> Path | None:
         held = await self._if_there(video)
         if held is not None and held.manifest.thumbnail is not None:
-            path = held.path(held.manifest.thumbnail.file)
+            path = held.paths.get(held.manifest.thumbnail.file)
             if path is not None:
                 return path
         return await self._beside.picture(video)
@@ -110,7 +107,7 @@ class HouseShelf:
     async def storyboard(self, video: VideoId) -> Path | None:
         held = await self._if_there(video)
         board = None if held is None else held.manifest.storyboard
-        return None if held is None or board is None else held.path(board.file)
+        return None if held is None or board is None else held.paths.get(board.file)
 
     def captions_now(self, video: VideoId) -> tuple[PlayableCaption, ...]:
         return self._beside.captions_now(video)
@@ -124,7 +121,7 @@ class HouseShelf:
     async def caption(self, video: VideoId, language: str) -> Path | None:
         held = await self._if_there(video)
         for one in () if held is None else held.manifest.captions:
-            if held is not None and one.language == language and (path := held.path(one.file)) is not None:
+            if held is not None and one.language == language and (path := held.paths.get(one.file)) is not None:
                 return path
         return await self._beside.caption(video, lambda one: one.language == language)
 
@@ -145,7 +142,7 @@ class HouseShelf:
             if found is not None:
                 return self._within_quota(found)
         on_disk = await self._on_disk(video)
-        if on_disk is not None and (path := on_disk.path(name)) is not None:
+        if on_disk is not None and (path := on_disk.paths.get(name)) is not None:
             return path
         if any(name == one.file for one in self._beside.captions_now(video)):
             if (found := await self._beside.caption(video, lambda one: one.file == name)) is not None:
@@ -210,7 +207,8 @@ class HouseShelf:
         sides = frozenset(present) - media_names(manifest)
         shown = to_playable(manifest, bytemaps, sides) if _plays(manifest) else None
         folder = self._parts.library.folder(Origin(manifest.origin), video)
-        return _OnDisk(manifest, present, shown, folder)
+        paths = {name: folder / name for name in present if _may_serve(manifest, name)}
+        return _OnDisk(manifest, present, shown, paths)
 
     async def _open(self, video: VideoId) -> Holding:
         """Open a video for a viewer; all who ask meanwhile share it. Raises NotPlayable."""

@@ -11,6 +11,7 @@ The path may come with or without ``/media`` in front, and with a slash at its e
 """
 
 import logging
+from functools import lru_cache
 
 from appliance.domain.shelf import NotPlayable, ReadyShelf
 from appliance.domain.units import VideoId
@@ -123,7 +124,7 @@ async def _answered(house: MediaHouse, exchange: Exchange, path: str) -> None:
         await _of_video(house, exchange, video, rest)
 
 
-async def _of_video(house: MediaHouse, exchange: Exchange, video: VideoId, rest: list[str]) -> None:
+async def _of_video(house: MediaHouse, exchange: Exchange, video: VideoId, rest: tuple[str, ...]) -> None:
     playable = house.shelf.playable_now(video)
     if playable is None:
         closed = NotPlayable("opening", "The video is still being opened.", hint="Try again in a moment.", status=504)
@@ -131,7 +132,8 @@ async def _of_video(house: MediaHouse, exchange: Exchange, video: VideoId, rest:
     await MediaRequest(house, exchange, playable).respond(rest)
 
 
-def _route(path: str) -> tuple[VideoId, list[str]]:
+@lru_cache(64)
+def _route(path: str) -> tuple[VideoId, tuple[str, ...]]:
     """(video, the rest). Raises NotPlayable: an empty, dotted or unprintable step is never an address of ours."""
     steps = path.strip("/").split("/")
     if steps[0] == "media":
@@ -140,10 +142,10 @@ def _route(path: str) -> tuple[VideoId, list[str]]:
         raise nothing()
     if not is_video_id(steps[0]):
         raise nothing()
-    return VideoId(steps[0]), steps[1:]
+    return VideoId(steps[0]), tuple(steps[1:])
 
 
-async def _beside(house: MediaHouse, exchange: Exchange, video: VideoId, rest: list[str]) -> bool:
+async def _beside(house: MediaHouse, exchange: Exchange, video: VideoId, rest: tuple[str, ...]) -> bool:
     """Answer for what stands beside a video, without opening it, for looking is not watching; tell whether that was
     asked for."""
     late = NotPlayable("not_yet", "It is still being fetched.", hint="Try again in a moment.")

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Protocol
 
 from appliance.domain.shelf import NotPlayable, Playable, PlayableCaption, PlayableFile, PlayableRendition, ReadyShelf
@@ -38,7 +38,7 @@ LISTED = 0.3
 RENEWAL = 15.0
 """Seconds of one long answer after which its viewer's lease is renewed."""
 
-_TYPES = {".mp4": "video/mp4", ".ts": "video/mp2t", ".m4s": "video/iso.segment", ".webm": "video/webm"}
+_TYPES = {"mp4": "video/mp4", "ts": "video/mp2t", "m4s": "video/iso.segment", "webm": "video/webm"}
 LASTING = b"private, max-age=3600"
 
 Count = Callable[[VideoId, RenditionName, bool, int], None]
@@ -107,7 +107,7 @@ class MediaRequest:
     exchange: Exchange
     playable: Playable
 
-    async def respond(self, rest: list[str]) -> None:
+    async def respond(self, rest: tuple[str, ...]) -> None:
         """Answer for what ``rest``, the address below the video's, names. Raises NotPlayable."""
         match rest:
             case ["file", name]:
@@ -259,7 +259,7 @@ class MediaRequest:
     async def _media(
         self, rendition: PlayableRendition, file: PlayableFile, extra: Headers, content_type: str = ""
     ) -> None:
-        content_type = content_type or _TYPES.get(PurePosixPath(file.name).suffix.lower(), "application/octet-stream")
+        content_type = content_type or _TYPES.get(file.name.rpartition(".")[2].lower(), "application/octet-stream")
         if content_type == "video/mp4" and not rendition.has_video:
             content_type = "audio/mp4"
         tag = entity_tag(file.identity, file.size)

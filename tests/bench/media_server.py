@@ -34,7 +34,14 @@ def main(folder: Path) -> None:
         print(listening.getsockname()[1], flush=True)
         server = uvicorn.Server(
             uvicorn.Config(
-                app, lifespan="off", log_config=None, access_log=False, server_header=False, http=WireProtocol
+                app,
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                ws="none",
+                http=WireProtocol,
             )
         )
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

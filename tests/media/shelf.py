@@ -114,6 +114,7 @@ class StandInShelf:
     readers: dict[str, Reader] = field(default_factory=dict)
     fault: Exception | None = None
     opening: asyncio.Event | None = None
+    _paths: dict[str, Path] = field(default_factory=dict)
 
     async def playable(self, video: VideoId) -> Playable:
         if self.opening is not None:
@@ -149,7 +150,12 @@ class StandInShelf:
         return self.playing if video == VIDEO and self.fault is None and self.opening is None else None
 
     def file_now(self, video: VideoId, name: str) -> Path | None:
-        return None if name in self.readers else self.folder / name
+        return None if name in self.readers else self._path(name)
+
+    def _path(self, name: str) -> Path:
+        if name not in self._paths:
+            self._paths[name] = self.folder / name
+        return self._paths[name]
 
     def add(self, rendition: PlayableRendition, data: bytes | None = None) -> None:
         if data is not None:

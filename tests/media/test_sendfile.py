@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import socket
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from appliance.domain.viewer import Viewer
+from appliance.host.page_cache import PageCache
 from appliance.serve import sendfile
 from appliance.serve.sendfile import Shipment
 from appliance.serve.source import SENDERS, SHORT, THREADS
@@ -45,6 +47,14 @@ def shipped(monkeypatch: pytest.MonkeyPatch) -> Shipped:
 
     monkeypatch.setattr(Shipment, "send", noted)
     return seen
+
+
+@pytest.fixture(params=["in memory", "on the disk"], autouse=True)
+def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Whether the loop sends, or a thread does that may wait for the disk."""
+    if request.param == "on the disk":
+        monkeypatch.setattr(PageCache, "has", lambda *_: False)
+    return str(request.param)
 
 
 @pytest.fixture
@@ -269,3 +279,23 @@ async def test_a_byte_that_cannot_be_read_is_a_status_and_not_a_broken_body(
         outgoing.write(get())
         assert (await head_of(incoming))[0] == 503
     assert shipped.total == 0
+
+
+async def test_a_thread_sends_what_waits_for_a_disk_and_none_is_needed_for_the_rest(
+    shelf: StandInShelf, notes: Notes, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = set[str]()
+    send = os.sendfile
+
+    def noted(*arguments: int) -> int:
+        threads.add(threading.current_thread().name)
+        return send(*arguments)
+
+    monkeypatch.setattr(os, "sendfile", noted)
+    async with serving(shelf, notes) as address, connected(address) as (incoming, outgoing):
+        outgoing.write(get())
+        assert await body_of(incoming) == DATA
+    if place == "in memory":
+        assert threads == {threading.current_thread().name}
+    else:
+        assert all(name.startswith("media-send") for name in threads)
