@@ -59,14 +59,15 @@ class Exchange:
         self._receive, self._send = receive, send
         self._gone: asyncio.Task[None] | None = None
         self.started = False
-        self._scheme, self._path = str(scope.get("scheme", "http")), str(scope.get("root_path", "")) + scope["path"]
+        self._scope = scope
 
     def base(self, below: str) -> str | None:
         """Return the absolute address that this request has up to and with ``below``, by the host it was asked of."""
-        host, at = self.headers.get(b"host", b"").decode("latin-1"), self._path.find(below)
+        path = str(self._scope.get("root_path", "")) + self._scope["path"]
+        host, at = self.headers.get(b"host", b"").decode("latin-1"), path.find(below)
         if at < 0 or not _HOST.fullmatch(host):
             return None
-        return f"{self._scheme}://{host}{quote(self._path[: at + len(below)])}"
+        return f"{self._scope.get('scheme', 'http')}://{host}{quote(path[: at + len(below)])}"
 
     async def __aenter__(self) -> Self:
         return self

@@ -2,13 +2,15 @@
 
 ``os.sendfile`` copies nothing, but it waits for the disk and moves megabytes in one call: on the loop it would hold up
 everybody (a cold disk: for hundreds of milliseconds). So a thread calls it, on copies of both descriptors, while the
-loop's transport for the same connection writes nothing. The server's part is ``WireProtocol``: uvicorn's own protocol
+loop's transport for the same connection writes nothing; the loop does it only for a segment that is known to be in
+memory, while it serves nobody else. The server's part is ``WireProtocol``: uvicorn's own protocol
 class with an extension in the ASGI scope. Whoever finds no extension there, or is given no ``Shipment``, sends with
 ``pread`` as under any other server: that is so with TLS, and with a uvicorn whose inside is not as it was in 0.54.
 What is under way is the file's own pages: a file that changes in place changes what a viewer gets, held media never do.
 """
 
 import asyncio
+import contextlib
 import errno
 import os
 import select
@@ -17,10 +19,9 @@ from collections.abc import MutableMapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from http import HTTPStatus
-from socket import AF_INET, AF_INET6, IPPROTO_TCP, TCP_NODELAY, socket
+from socket import AF_INET, AF_INET6, IPPROTO_TCP, TCP_CONGESTION, TCP_NODELAY, socket
 from typing import Any, Protocol
 
-from appliance.host.page_cache import PageCache
 from appliance.serve.connections import Door
 from appliance.serve.request_heads import BoundedHeads
 
@@ -29,7 +30,7 @@ PIECE = 4 * 1024 * 1024
 """Bytes asked of one ``sendfile``, about what a socket holds: an answer is stopped between two of them."""
 TURN_BYTES, TURN_SECONDS = 16 * 1024 * 1024, 0.02
 """What one answer sends before others have their turn on the thread."""
-LOOP_SECONDS = 0.004
+LOOP_SECONDS = 0.002
 """How long the loop itself sends to one viewer before it looks after others."""
 LINGER_MS = 2
 """How long a thread waits for room in the socket: a fast viewer makes it at once, for others the loop waits."""
@@ -37,7 +38,6 @@ STALLED_SECONDS = 600.0
 """Without a byte taken, an answer ends: a player that paused asks anew for the rest."""
 
 
-_PAGE_CACHE = PageCache()
 _UNABLE = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 _NETWORK = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.ENOTCONN, errno.ETIMEDOUT)
 
@@ -80,24 +80,30 @@ class _Turn:
 
 
 class Shipment:
-    """One answer's body on its way. Only its owner's task uses it; close it in any case."""
+    """One answer's body on its way. Only its owner's task uses it; close it in any case.
 
-    def __init__(self, wire: "Wire", threads: Executor, out: int, file: int) -> None:
-        self._wire, self._threads, self._out, self._file = wire, threads, out, file
+    ``socket`` and ``file`` are others' descriptors, whole until its first ``send`` waits: by then it has its own.
+    """
+
+    def __init__(self, wire: "Wire", threads: Executor, socket: int, file: int) -> None:
+        self._wire, self._threads = wire, threads
+        self._socket, self._file, self._own = socket, file, False
         self._running: Future[_Turn] | None = None
         self._room: asyncio.Future[None] | None = None
         self._full = self._stopped = False
 
-    async def send(self, offset: int, count: int, *, linger: bool = True) -> int:
+    async def send(self, offset: int, count: int, *, linger: bool = True, here: bool = False) -> int:
         """Send at most ``count`` bytes of the file from ``offset``; return how many.
 
-        0 says that the viewer is gone or takes nothing any more. ``linger``: a thread may wait a moment for room.
-        Raises ShortFile, Unsendable.
+        0 says that the viewer is gone or takes nothing any more. ``here``: they are in memory, so the loop itself may
+        send; else a thread does, and with ``linger`` waits a moment for room. Raises ShortFile, Unsendable.
         """
+        if not self._own and self._wire.gone:
+            return 0
         while not self._stopped:
             if self._full and not await self._wait_for_room():
                 return 0
-            if linger and _PAGE_CACHE.has(self._file, offset, min(count, TURN_BYTES)):
+            if here:
                 turn = await self._from_the_loop(offset, min(count, TURN_BYTES))
             else:
                 turn = await self._from_a_thread(offset, count, LINGER_MS if linger else 0)
@@ -124,27 +130,40 @@ class Shipment:
             running.add_done_callback(self._close)
 
     def _close(self, _: "Future[_Turn] | None") -> None:
-        out, file, self._out, self._file = self._out, self._file, -1, -1
-        for descriptor in (out, file):
-            if descriptor >= 0:
-                os.close(descriptor)
+        if self._own:
+            self._own = False
+            os.close(self._socket)
+            os.close(self._file)
+
+    def _copy_descriptors(self) -> None:
+        """Have descriptors of our own: others close theirs when they like."""
+        if self._own:
+            return
+        socket = os.dup(self._socket)
+        try:
+            file = os.dup(self._file)
+        except BaseException:
+            os.close(socket)
+            raise
+        self._socket, self._file, self._own = socket, file, True
 
     async def _wait_for_room(self) -> bool:
         """Return whether the socket takes bytes again. No thread waits meanwhile."""
         loop = asyncio.get_running_loop()
         self._room = room = loop.create_future()
-        loop.add_writer(self._out, _settle, room)
+        loop.add_writer(self._socket, _settle, room)
         try:
             async with asyncio.timeout(STALLED_SECONDS):
                 await room
         except TimeoutError:
             return False
         finally:
-            loop.remove_writer(self._out)
+            loop.remove_writer(self._socket)
             self._room = None
         return not self._stopped
 
     async def _from_a_thread(self, offset: int, count: int, milliseconds: int) -> _Turn:
+        self._copy_descriptors()
         self._running = self._threads.submit(self._turn, offset, count, milliseconds, TURN_SECONDS)
         return await asyncio.wrap_future(self._running)
 
@@ -154,6 +173,7 @@ class Shipment:
         turn = self._turn(offset, count, 0, LOOP_SECONDS)
         if turn.sent >= count or self._stopped:
             return turn
+        self._copy_descriptors()
         loop, sent, full = asyncio.get_running_loop(), turn.sent, turn.full
         end, self._room = loop.time() + TURN_SECONDS, loop.create_future()
         over = self._room
@@ -174,14 +194,14 @@ class Shipment:
             if sent >= count or self._stopped or loop.time() > end:
                 over.set_result(None)
 
-        loop.add_writer(self._out, push)
+        loop.add_writer(self._socket, push)
         timer = loop.call_later(TURN_SECONDS, _settle, over)
         try:
             await over
         finally:
             self._room = None
             timer.cancel()
-            loop.remove_writer(self._out)
+            loop.remove_writer(self._socket)
         return _Turn(sent, full)
 
     def _turn(self, offset: int, count: int, milliseconds: int, seconds: float) -> _Turn:
@@ -189,9 +209,9 @@ class Shipment:
         sent, count, end = 0, min(count, TURN_BYTES), time.monotonic() + seconds
         while sent < count and not self._stopped and time.monotonic() < end:
             try:
-                gone = os.sendfile(self._out, self._file, offset + sent, min(PIECE, count - sent))
+                gone = os.sendfile(self._socket, self._file, offset + sent, min(PIECE, count - sent))
             except BlockingIOError:
-                if not milliseconds or not _room_within(self._out, milliseconds):
+                if not milliseconds or not _room_within(self._socket, milliseconds):
                     return _Turn(sent, True)
             except OSError as error:
                 self._failed(error)
@@ -218,18 +238,27 @@ def _settle(room: "asyncio.Future[None]") -> None:
         room.set_result(None)
 
 
+def _unpace(descriptor: int) -> None:
+    """Let a connection within the house go without BBR, where the host has chosen that for all: it paces with a timer
+    for every few packets, which costs a small processor more than the sending, and pays on far ways only."""
+    with socket(fileno=os.dup(descriptor)) as same, contextlib.suppress(OSError):
+        if same.getsockopt(IPPROTO_TCP, TCP_CONGESTION, 16).startswith(b"bbr"):
+            same.setsockopt(IPPROTO_TCP, TCP_CONGESTION, b"reno")  # the one that every process may choose
+
+
 def _room_within(descriptor: int, milliseconds: int) -> bool:
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)
     return bool(poll.poll(milliseconds))
 
 
-@dataclass(frozen=True, slots=True)
 class Wire:
     """The extension: the connection that one answer goes out on."""
 
-    server: "WireProtocol"
-    cycle: _Cycle
+    __slots__ = ("cycle", "server")
+
+    def __init__(self, server: "WireProtocol", cycle: _Cycle) -> None:
+        self.server, self.cycle = server, cycle
 
     @property
     def gone(self) -> bool:
@@ -265,12 +294,10 @@ class Wire:
         theirs = transport.get_extra_info("socket")
         if not ready or theirs is None or os.get_blocking(theirs.fileno()):
             return None
-        out = os.dup(theirs.fileno())
-        try:
-            shipment = Shipment(self, threads, out, os.dup(file))
-        except BaseException:
-            os.close(out)
-            raise
+        if not self.server.unpaced:
+            self.server.unpaced = True
+            _unpace(theirs.fileno())
+        shipment = Shipment(self, threads, theirs.fileno(), file)
         self.server.shipment = shipment
         return shipment
 
@@ -294,6 +321,7 @@ class WireProtocol(BoundedHeads):
     """uvicorn's protocol, for ``Config(http=WireProtocol)``: each request without TLS has a ``Wire`` in its scope."""
 
     shipment: Shipment | None = None
+    unpaced = False
     _fits: bool | None = None
     """Whether this server's cycles have what is used of them; None: not looked yet."""
 

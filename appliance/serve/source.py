@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from appliance.domain.shelf import NotPlayable, PlayableFile, Reader
+from appliance.host.page_cache import PageCache
 from appliance.serve.descriptors import Descriptor, Descriptors
 from appliance.serve.exchange import Exchange
-from appliance.serve.sendfile import Shipment, ShortFile, Wire
+from appliance.serve.sendfile import TURN_BYTES, Shipment, ShortFile, Wire
 
 T = TypeVar("T")
 
@@ -47,7 +48,7 @@ class MediaPool:
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(THREADS, "media-io")
         self._senders = ThreadPoolExecutor(SENDERS, "media-send")
-        self._kept = Descriptors()
+        self._kept, self._cache = Descriptors(), PageCache()
         self._open = 0
 
     def at_once(self, path: Path, file: PlayableFile, first: int | None, count: int) -> "HeldSource | None":
@@ -58,14 +59,15 @@ class MediaPool:
         descriptor = self._kept.get(path, file)
         if descriptor is None:
             return None
-        begun = bytearray()
+        begun, warm = bytearray(), False
         if first is not None:
-            begun = descriptor.at_once(first, count if count <= SHORT else 1)
-            if not begun:
+            warm = SHORT < count <= TURN_BYTES and not self._open and self._cache.has(descriptor.fd, first, count)
+            begun = begun if warm else descriptor.at_once(first, count if count <= SHORT else 1)
+            if not begun and not warm:
                 descriptor.release()
                 return None
         self._open += 1
-        return HeldSource(self, descriptor, begun if len(begun) == count else b"")
+        return HeldSource(self, descriptor, begun if len(begun) == count else b"", warm=warm)
 
     async def open(self, path: Path, file: PlayableFile, first: int | None = None) -> "HeldSource":
         """Open a held file. Raises NotPlayable where it is not what the record says, or its byte ``first`` cannot be
@@ -119,10 +121,13 @@ class MediaPool:
 
 
 class HeldSource:
-    """A whole file on our disk. ``whole``: all bytes of a short answer, where they were there at once."""
+    """A whole file on our disk. ``whole``: all bytes of a short answer, where they were there at once. ``warm``: those
+    of a longer one are in memory, and nothing else is being served: the loop itself has time to send its first turn."""
 
-    def __init__(self, pool: MediaPool, descriptor: Descriptor, whole: bytes | bytearray = b"") -> None:
-        self._pool, self._descriptor, self._begun = pool, descriptor, False
+    def __init__(
+        self, pool: MediaPool, descriptor: Descriptor, whole: bytes | bytearray = b"", *, warm: bool = False
+    ) -> None:
+        self._pool, self._descriptor, self._begun, self._warm = pool, descriptor, False, warm
         self.whole = whole
 
     def ship(self, wire: Wire, count: int) -> Shipment | None:
@@ -134,8 +139,9 @@ class HeldSource:
 
         Raises NotPlayable, Unsendable.
         """
+        here, self._warm = self._warm, False
         try:
-            return await shipment.send(offset, length, linger=not self._pool.crowded)
+            return await shipment.send(offset, length, linger=not self._pool.crowded, here=here)
         except ShortFile as error:
             raise _unreadable() from error
 

@@ -6,8 +6,8 @@ its buffer full: neither is leaving.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -51,17 +51,9 @@ class Audience:
         """Tell whether anybody is at a video, or has not been gone for long."""
         return video in self._seats or video in self._leaving
 
-    @contextmanager
-    def attending(self, video: VideoId, connection: Connection | None) -> Iterator[None]:
+    def attending(self, video: VideoId, connection: Connection | None) -> AbstractContextManager[None]:
         """Be there while a request is answered; after it, the ``connection`` it came on is, until it closes."""
-        key: object = object() if connection is None else connection
-        seat = self._sit(video, key, connection)
-        try:
-            yield
-        finally:
-            seat.requests -= 1
-            if not seat.requests:
-                self._rise(video, key, seat)
+        return _Attendance(self, video, connection)
 
     def _sit(self, video: VideoId, key: object, connection: Connection | None) -> _Seat:
         if (timer := self._leaving.pop(video, None)) is not None:
@@ -81,6 +73,9 @@ class Audience:
         return seat
 
     def _rise(self, video: VideoId, key: object, seat: _Seat) -> None:
+        seat.requests -= 1
+        if seat.requests:
+            return
         if self._at.get(key) == video:
             seat.silence = asyncio.get_running_loop().call_later(SILENT_SECONDS, self._free, video, key)
         else:
@@ -108,3 +103,19 @@ class Audience:
         del self._leaving[video]
         for listener in list(self._listeners):
             listener(video)
+
+
+class _Attendance(AbstractContextManager[None]):
+    """A request under way. Written out, as every media request makes one."""
+
+    __slots__ = ("_audience", "_connection", "_key", "_seat", "_video")
+
+    def __init__(self, audience: Audience, video: VideoId, connection: Connection | None) -> None:
+        self._audience, self._video, self._connection = audience, video, connection
+        self._key: object = object() if connection is None else connection
+
+    def __enter__(self) -> None:
+        self._seat = self._audience._sit(self._video, self._key, self._connection)
+
+    def __exit__(self, *exc: object) -> None:
+        self._audience._rise(self._video, self._key, self._seat)

@@ -8,14 +8,15 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from appliance.domain.viewer import Viewer
 from appliance.host.page_cache import PageCache
-from appliance.serve import sendfile
-from appliance.serve.sendfile import Shipment
+from appliance.serve import sendfile, source
+from appliance.serve.sendfile import Shipment, Wire, WireProtocol
 from appliance.serve.source import SENDERS, SHORT, THREADS
 from tests.media.shelf import VIDEO, FedReader, Notes, StandInShelf, empty_shelf, noise, rendition, serving
 
@@ -67,6 +68,19 @@ def shelf(tmp_path: Path) -> StandInShelf:
 @pytest.fixture
 def notes() -> Notes:
     return Notes()
+
+
+@pytest.fixture
+def senders(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The names of the threads that send."""
+    names, send = set[str](), os.sendfile
+
+    def noted(*arguments: int) -> int:
+        names.add(threading.current_thread().name)
+        return send(*arguments)
+
+    monkeypatch.setattr(os, "sendfile", noted)
+    return names
 
 
 Wires = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -281,21 +295,85 @@ async def test_a_byte_that_cannot_be_read_is_a_status_and_not_a_broken_body(
     assert shipped.total == 0
 
 
-async def test_a_thread_sends_what_waits_for_a_disk_and_none_is_needed_for_the_rest(
-    shelf: StandInShelf, notes: Notes, place: str, monkeypatch: pytest.MonkeyPatch
+async def test_a_thread_sends_what_may_wait_for_a_disk_and_what_is_long(
+    shelf: StandInShelf, notes: Notes, place: str, senders: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    threads = set[str]()
-    send = os.sendfile
-
-    def noted(*arguments: int) -> int:
-        threads.add(threading.current_thread().name)
-        return send(*arguments)
-
-    monkeypatch.setattr(os, "sendfile", noted)
+    monkeypatch.setattr(source, "TURN_BYTES", len(DATA) - 1)
     async with serving(shelf, notes) as address, connected(address) as (incoming, outgoing):
+        outgoing.write(get(0, 0))
+        await body_of(incoming)
+        senders.clear()
+        outgoing.write(get(5, MIB))
+        assert await body_of(incoming) == DATA[5 : MIB + 1]
+        assert (threading.current_thread().name in senders) == (place == "in memory")
+        senders.clear()
         outgoing.write(get())
         assert await body_of(incoming) == DATA
-    if place == "in memory":
-        assert threads == {threading.current_thread().name}
-    else:
-        assert all(name.startswith("media-send") for name in threads)
+        assert all(name.startswith("media-send") for name in senders)
+
+
+async def test_with_two_at_once_the_loop_sends_to_neither_for_long(
+    shelf: StandInShelf, notes: Notes, senders: set[str]
+) -> None:
+    async with serving(shelf, notes) as address, connected(address) as slow, connected(address) as (incoming, outgoing):
+        slow[1].write(get())
+        await head_of(slow[0])
+        senders.clear()
+        for _ in range(3):
+            outgoing.write(get(5, 3 * MIB))
+            assert await body_of(incoming) == DATA[5 : 3 * MIB + 1]
+        assert all(name.startswith("media-send") for name in senders)
+
+
+async def test_a_viewer_in_the_house_goes_without_bbr(shelf: StandInShelf, notes: Notes) -> None:
+    """BBR paces, which costs a small processor; accepted connections have what their listener has."""
+    with socket.socket() as listening:
+        try:
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"bbr")
+        except OSError:
+            pytest.skip("this kernel has no bbr, or does not let us choose it")
+    accepted = list[socket.socket]()
+    made = WireProtocol.connection_made
+
+    def bbr(self: WireProtocol, transport: Any) -> None:
+        same = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
+        same.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"bbr")
+        accepted.append(same)
+        made(self, transport)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WireProtocol, "connection_made", bbr)
+        async with serving(shelf, notes) as address, connected(address) as (incoming, outgoing):
+            outgoing.write(get(5, MIB))
+            assert await body_of(incoming) == DATA[5 : MIB + 1]
+            with accepted[0] as same:
+                assert same.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0") == b"reno"
+
+
+class _Cycle:
+    """What uvicorn has of an answer that has not begun."""
+
+    def __init__(self) -> None:
+        self.scope: dict[str, Any] = {}
+        self.disconnected = self.response_started = self.response_complete = self.access_log = False
+        self.waiting_for_100_continue = self.keep_alive = True
+        self.chunked_encoding: bool | None = None
+        self.expected_content_length = 0
+        self.default_headers = [(b"date", b"now")]
+        self.flow: Any = SimpleNamespace(write_paused=False)
+
+
+class _Server:
+    def __init__(self) -> None:
+        self.transport, self.written, self.is_closing = self, list[bytes](), lambda: False
+        self.write = self.written.append
+
+
+@pytest.mark.parametrize("value", [b"a\r\nset-cookie: b", b"a\n", b"\nb"])
+def test_a_header_with_an_end_of_line_is_left_to_the_server_which_refuses_it(value: bytes) -> None:
+    server: Any = _Server()
+    wire = Wire(server, _Cycle())
+    assert not wire.begin(200, [(b"content-length", b"5"), (b"title", value)], 5)
+    assert server.written == []
+    assert wire.begin(200, [(b"content-length", b"5"), (b"title", b"fine")], 5)
+    assert server.written == [b"HTTP/1.1 200 OK\r\ndate: now\r\ncontent-length: 5\r\ntitle: fine\r\n\r\n"]
