@@ -241,7 +241,7 @@ def _settle(room: "asyncio.Future[None]") -> None:
 def _unpace(descriptor: int) -> None:
     """Let a connection within the house go without BBR, where the host has chosen that for all: it paces with a timer
     for every few packets, which costs a small processor more than the sending, and pays on far ways only."""
-    with socket(fileno=os.dup(descriptor)) as same, contextlib.suppress(OSError):
+    with contextlib.suppress(OSError), socket(fileno=os.dup(descriptor)) as same:
         if same.getsockopt(IPPROTO_TCP, TCP_CONGESTION, 16).startswith(b"bbr"):
             same.setsockopt(IPPROTO_TCP, TCP_CONGESTION, b"reno")  # the one that every process may choose
 
