@@ -35,7 +35,7 @@ from appliance.lan.watch import HouseholdWatch
 from appliance.library.marker import Library
 from appliance.options import interface_choice, program_version, swarm_options
 from appliance.serve.connections import Door, bounds
-from appliance.serve.sendfile import protocol
+from appliance.serve.wire import protocol
 from appliance.settings import Settings
 from appliance.store import saved
 from appliance.store.engine import Store

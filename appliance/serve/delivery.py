@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from appliance.serve.exchange import Exchange
 from appliance.serve.film.source import FilmSource, Run
 from appliance.serve.ranges import Answer, Headers
-from appliance.serve.sendfile import Shipment, Unsendable, Wire
+from appliance.serve.sendfile import Shipment, Unsendable
 from appliance.serve.source import HeldSource, Source
+from appliance.serve.wire import Wire
 
 METERED = 64 * 1024
 """Bytes given at once to a viewer beyond the LAN: a limit on the uplink is then kept smoothly."""

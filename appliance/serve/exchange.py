@@ -13,7 +13,7 @@ from appliance.domain.shelf import NotPlayable
 from appliance.domain.viewer import Viewer
 from appliance.serve.ranges import Answer, Headers, answer, entity_tag
 from appliance.serve.request_heads import connection_of
-from appliance.serve.sendfile import wire_of
+from appliance.serve.wire import wire_of
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

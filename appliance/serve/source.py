@@ -17,7 +17,8 @@ from appliance.domain.shelf import NotPlayable, PlayableFile, Reader
 from appliance.host.page_cache import PageCache
 from appliance.serve.descriptors import Descriptor, Descriptors
 from appliance.serve.exchange import Exchange
-from appliance.serve.sendfile import TURN_BYTES, Shipment, ShortFile, Wire
+from appliance.serve.sendfile import TURN_BYTES, Shipment, ShortFile
+from appliance.serve.wire import Wire
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ import uvloop
 
 from appliance.domain.units import RenditionName, VideoId
 from appliance.serve.media import create_media_app
-from appliance.serve.sendfile import WireProtocol
+from appliance.serve.wire import WireProtocol
 from tests.media.shelf import Notes, empty_shelf, rendition
 
 

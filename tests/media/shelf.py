@@ -27,7 +27,7 @@ from appliance.domain.viewer import Viewer
 from appliance.serve.exchange import ASGIApp, Receive, Scope, Send
 from appliance.serve.media import create_media_app
 from appliance.serve.request import Copied
-from appliance.serve.sendfile import WireProtocol
+from appliance.serve.wire import WireProtocol
 
 VIDEO = VideoId("abcdefghijklmnop")
 

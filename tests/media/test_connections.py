@@ -16,7 +16,7 @@ import pytest
 
 from appliance.serve import connections
 from appliance.serve.connections import Bounds, Door
-from appliance.serve.sendfile import protocol
+from appliance.serve.wire import protocol
 from tests.media.shelf import served
 from tests.world.box import Box
 from tests.world.lab import Lab

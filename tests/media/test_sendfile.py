@@ -15,9 +15,10 @@ import pytest
 
 from appliance.domain.viewer import Viewer
 from appliance.host.page_cache import PageCache
-from appliance.serve import sendfile, source
-from appliance.serve.sendfile import Shipment, Wire, WireProtocol
+from appliance.serve import sendfile, source, wire
+from appliance.serve.sendfile import Shipment
 from appliance.serve.source import SENDERS, SHORT, THREADS
+from appliance.serve.wire import Wire, WireProtocol
 from tests.media.shelf import VIDEO, FedReader, Notes, StandInShelf, empty_shelf, noise, rendition, serving
 
 MIB = 1024 * 1024
@@ -273,7 +274,7 @@ async def test_where_it_cannot_be_done_the_bytes_are_copied(
 
             monkeypatch.setattr(os, "sendfile", unable)
         case "another uvicorn":
-            monkeypatch.setattr(sendfile, "_USED", ("renamed",))
+            monkeypatch.setattr(wire, "_USED", ("renamed",))
     async with serving(shelf, notes, **options) as address, connected(address) as (incoming, outgoing):
         for first, last in ((3, 2 * MIB), (4, 5)):
             outgoing.write(get(first, last))
@@ -372,8 +373,8 @@ class _Server:
 @pytest.mark.parametrize("value", [b"a\r\nset-cookie: b", b"a\n", b"\nb"])
 def test_a_header_with_an_end_of_line_is_left_to_the_server_which_refuses_it(value: bytes) -> None:
     server: Any = _Server()
-    wire = Wire(server, _Cycle())
-    assert not wire.begin(200, [(b"content-length", b"5"), (b"title", value)], 5)
+    answer = Wire(server, _Cycle())
+    assert not answer.begin(200, [(b"content-length", b"5"), (b"title", value)], 5)
     assert server.written == []
-    assert wire.begin(200, [(b"content-length", b"5"), (b"title", b"fine")], 5)
+    assert answer.begin(200, [(b"content-length", b"5"), (b"title", b"fine")], 5)
     assert server.written == [b"HTTP/1.1 200 OK\r\ndate: now\r\ncontent-length: 5\r\ntitle: fine\r\n\r\n"]
