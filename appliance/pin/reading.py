@@ -207,7 +207,8 @@ class HouseShelf:
         sides = frozenset(present) - media_names(manifest)
         shown = to_playable(manifest, bytemaps, sides) if _plays(manifest) else None
         folder = self._parts.library.folder(Origin(manifest.origin), video)
-        paths = {name: folder / name for name in present if _may_serve(manifest, name)}
+        refused = _refused(manifest)
+        paths = {name: folder / name for name in present if name not in refused}
         return _OnDisk(manifest, present, shown, paths)
 
     async def _open(self, video: VideoId) -> Holding:
@@ -289,10 +290,10 @@ def _plays(manifest: Manifest) -> bool:
     return any(r.whole and (r.has_audio or sound or not parted) for r in pictures)
 
 
-def _may_serve(manifest: Manifest, name: str) -> bool:
-    """Side files always, media only of renditions that are whole."""
-    owners = [r for r in manifest.renditions if any(f.name == name for f in r.files)]
-    return not owners or any(r.whole for r in owners)
+def _refused(manifest: Manifest) -> set[str]:
+    """Return the media files of renditions that are not whole, and of no whole one."""
+    whole = {f.name for r in manifest.renditions if r.whole for f in r.files}
+    return {f.name for r in manifest.renditions for f in r.files} - whole
 
 
 def _why_not(upstream: Upstream) -> str:

@@ -110,8 +110,6 @@ class Exchange:
     async def start(self, head: Answer, extra: Headers) -> None:
         self.started = True
         headers = [*head.headers, *CORS, (b"x-content-type-options", b"nosniff"), *extra]
-        if self.wire is not None and head.count and self.wire.begin(head.status, headers, head.count):
-            return
         await self._send({"type": "http.response.start", "status": head.status, "headers": headers})
 
     async def body(self, data: bytes | bytearray, *, more: bool = False) -> None:

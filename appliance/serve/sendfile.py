@@ -79,8 +79,9 @@ class Shipment:
     async def send(self, offset: int, count: int, *, linger: bool = True, here: bool = False) -> int:
         """Send at most ``count`` bytes of the file from ``offset``; return how many.
 
-        0 says that the viewer is gone or takes nothing any more. ``here``: they are in memory, so the loop itself may
-        send; else a thread does, and with ``linger`` waits a moment for room. Raises ShortFile, Unsendable.
+        0 says that the viewer is gone or takes nothing any more. ``here``: they are in memory now, so the loop itself
+        may send for a turn; else a thread does, and with ``linger`` waits a moment for room. Raises ShortFile,
+        Unsendable.
         """
         if not self._own and self._way.gone:
             return 0
@@ -88,7 +89,7 @@ class Shipment:
             if self._full and not await self._wait_for_room():
                 return 0
             if here:
-                turn = await self._from_the_loop(offset, min(count, TURN_BYTES))
+                turn, here = await self._from_the_loop(offset, min(count, TURN_BYTES)), False
             else:
                 turn = await self._from_a_thread(offset, count, LINGER_MS if linger else 0)
             self._full = turn.full
@@ -170,7 +171,7 @@ class Shipment:
                 more = self._turn(offset + sent, count - sent, 0, LOOP_SECONDS)
             except (ShortFile, Unsendable) as error:
                 if sent:
-                    over.set_result(None)  # counted first; the next turn comes upon it again
+                    over.set_result(None)  # as above: counted first
                 else:
                     over.set_exception(error)
                 return
@@ -198,12 +199,14 @@ class Shipment:
                 if not milliseconds or not _room_within(self._socket, milliseconds):
                     return _Turn(sent, True)
             except OSError as error:
+                if sent:
+                    break  # counted first; the next turn comes upon it again
                 self._failed(error)
             else:
                 if not gone and not sent:
                     raise ShortFile
                 if not gone:
-                    break  # counted first; the next turn finds the end again
+                    break
                 sent += gone
         return _Turn(sent, False)
 

@@ -8,8 +8,10 @@ uvicorn whose inside is not as it was in 0.54.
 import asyncio
 import contextlib
 import os
-from collections.abc import MutableMapping
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import Executor
+from functools import partial
 from http import HTTPStatus
 from socket import AF_INET, AF_INET6, IPPROTO_TCP, TCP_CONGESTION, TCP_NODELAY, socket
 from typing import Any, Protocol
@@ -19,6 +21,9 @@ from appliance.serve.request_heads import BoundedHeads
 from appliance.serve.sendfile import Shipment
 
 EXTENSION = "seedkeep.wire"
+
+_Message = MutableMapping[str, Any]
+_Send = Callable[[_Message], Awaitable[None]]
 
 
 class _Cycle(Protocol):
@@ -35,9 +40,13 @@ class _Cycle(Protocol):
     keep_alive: bool
     default_headers: list[tuple[bytes, bytes]]
     flow: Any
+    transport: asyncio.Transport
+    send: _Send
 
 
 _USED = tuple(_Cycle.__annotations__)
+_ODD_NAME = re.compile(rb'[\x00-\x1f\x7f()<>@,;:\[\]={} \t\\"]')
+_ODD_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _STATUS = {
     s.value: b"HTTP/1.1 %d %b\r\n" % (s.value, s.phrase.encode()) for s in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT)
 }
@@ -55,21 +64,6 @@ class Wire:
     def gone(self) -> bool:
         """Whether the viewer has left."""
         return self.cycle.disconnected or self.server.transport.is_closing()
-
-    def begin(self, status: int, headers: list[tuple[bytes, bytes]], count: int) -> bool:
-        """Send the head of an answer of ``count`` bytes, in a third of the server's time for it; tell whether it was
-        sent. ``headers`` have the length, and nothing of how the connection goes on."""
-        cycle, line = self.cycle, _STATUS.get(status)
-        if line is None or cycle.response_started or cycle.access_log or cycle.flow.write_paused or self.gone:
-            return False
-        lines = [*cycle.default_headers, *headers]
-        head = b"".join([line, *[b"%b: %b\r\n" % pair for pair in lines]])
-        if head.count(b"\n") != 1 + len(lines):
-            return False  # a line's end within a header: the server refuses it
-        cycle.response_started, cycle.waiting_for_100_continue = True, False
-        cycle.chunked_encoding, cycle.expected_content_length = False, count
-        self.server.transport.write(head + (b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"))
-        return True
 
     def take(self, threads: Executor, file: int, count: int) -> Shipment | None:
         """Return the way for a body of ``count`` bytes of an open file, once its head was sent; None where there is
@@ -129,8 +123,10 @@ class WireProtocol(BoundedHeads):
         cycle: Any = getattr(self, "cycle", None)
         if self._fits is None and cycle is not None:
             self._fits = all(hasattr(cycle, name) for name in _USED)
-        if cycle is not None and self._fits and cycle.scope.get("scheme") == "http":
-            cycle.scope.setdefault("extensions", {})[EXTENSION] = Wire(self, cycle)
+        if cycle is not None and self._fits:
+            cycle.send = partial(_sent, cycle, cycle.send)
+            if cycle.scope.get("scheme") == "http":
+                cycle.scope.setdefault("extensions", {})[EXTENSION] = Wire(self, cycle)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.shipment is not None:
@@ -150,9 +146,37 @@ def protocol(door: Door) -> type[WireProtocol]:
     return type("DoorProtocol", (WireProtocol,), {"door": door})
 
 
+async def _sent(cycle: _Cycle, send: _Send, message: _Message) -> None:
+    if message["type"] != "http.response.start" or not _began(cycle, message):
+        await send(message)
+
+
+def _began(cycle: _Cycle, message: _Message) -> bool:
+    """Send the head of an answer of known length as uvicorn would, in a third of its time; tell whether that was done.
+
+    What is not plain is left to it, and so is what it refuses.
+    """
+    line = _STATUS.get(message["status"])
+    if line is None or cycle.response_started or cycle.access_log or cycle.disconnected or cycle.flow.write_paused:
+        return False
+    headers = [*cycle.default_headers, *message.get("headers", ())]
+    named = {name.lower(): value for name, value in headers}
+    length = named.get(b"content-length", b"")
+    plain = length.isdigit() and b"connection" not in named and b"transfer-encoding" not in named
+    if not plain or _ODD_NAME.search(b"".join(named)) or _ODD_VALUE.search(b"".join([value for _, value in headers])):
+        return False
+    cycle.response_started, cycle.waiting_for_100_continue = True, False
+    cycle.chunked_encoding, cycle.expected_content_length = False, int(length)
+    fields = [b"%b: %b\r\n" % (name.lower(), value) for name, value in headers]
+    end = b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
+    cycle.transport.write(b"".join([line, *fields, end]))
+    return True
+
+
 def _unpace(descriptor: int) -> None:
-    """Let a connection within the house go without BBR, where the host has chosen that for all: it paces with a timer
-    for every few packets, which costs a small processor more than the sending, and pays on far ways only."""
+    """Take BBR from a connection within the house, where the host has chosen that for all: its timers for every few
+    packets cost a small processor more than the sending, and pay on far ways only."""
     with contextlib.suppress(OSError), socket(fileno=os.dup(descriptor)) as same:
         if same.getsockopt(IPPROTO_TCP, TCP_CONGESTION, 16).startswith(b"bbr"):
-            same.setsockopt(IPPROTO_TCP, TCP_CONGESTION, b"reno")  # the one that every process may choose
+            for usual in (b"reno", b"cubic"):  # any process may choose the first, and the second mostly
+                same.setsockopt(IPPROTO_TCP, TCP_CONGESTION, usual)

@@ -230,7 +230,8 @@ async def served(app: Any, *, host: str = "127.0.0.1", **options: Any) -> AsyncI
     """Run an ASGI app under uvicorn on a free port; give (host, port)."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listening:
         listening.bind((host, 0))
-        usual: dict[str, Any] = {"http": WireProtocol, "timeout_graceful_shutdown": 2}
+        # uvicorn would write an access log to pytest's own handler, which the daemon does not
+        usual: dict[str, Any] = {"http": WireProtocol, "timeout_graceful_shutdown": 2, "access_log": False}
         config = uvicorn.Config(app, lifespan="off", log_config=None, **(usual | options))
         server = _Server(config)
         task = asyncio.create_task(server.serve(sockets=[listening]))

@@ -39,6 +39,7 @@ from appliance.domain.video import Rendition, RenditionKind, TorrentCarrier, Ups
 from appliance.errors import BadInput, SeedkeepError, Unreachable
 from appliance.front import schedule_of
 from appliance.seed.schedule import Span, in_force
+from appliance.serve.wire import WireProtocol
 from appliance.settings import Settings
 from appliance.store import cached, channels, decisions, ledger, pins, rules, videos
 from appliance.store.engine import Store
@@ -387,7 +388,14 @@ class House:
     async def served(self) -> AsyncIterator[str]:
         """Serve the web on a free loopback port; the answer is its address, without a slash at its end."""
         config = uvicorn.Config(
-            self.web, host="127.0.0.1", port=0, log_config=None, proxy_headers=False, server_header=False
+            self.web,
+            host="127.0.0.1",
+            port=0,
+            http=WireProtocol,
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
         )
         server = uvicorn.Server(config)
         logging.getLogger("uvicorn.error").setLevel(logging.WARNING)

@@ -369,6 +369,7 @@ async def test_every_answer_carries_its_policy(owner: httpx.AsyncClient) -> None
         headers = (await owner.get(path)).headers
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["referrer-policy"] == "same-origin"
+        assert headers["cross-origin-resource-policy"] == ("cross-origin" if path == MEDIA else "same-origin"), path
 
 
 async def test_head_says_what_get_would(owner: httpx.AsyncClient) -> None:
