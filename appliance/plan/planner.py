@@ -32,6 +32,9 @@ _SETTLE = 0.3
 """Seconds to let changes gather before planning."""
 _BREATH = 2.0
 """Seconds between two plans at the least, so that a first catalogue of thousands does not plan at every page."""
+_AGAIN, _AGAIN_AT_MOST = 15.0, 600.0
+"""Seconds after which a plan that failed is tried again though nothing changes, doubled each time: a disk that was
+full says nothing when it has room."""
 _SEEDED = "default_rules_given"
 
 
@@ -82,25 +85,41 @@ class Planner:
         end = self._store.listen(self._changed)
         end_leases = self._leases.listen(lambda _: self.wake())
         self._wake.set()
+        patience = 0.0
         try:
             while True:
-                await self._wake.wait()
+                await self._wait(patience)
                 await self._clock.sleep(_SETTLE)
                 self._wake.clear()
                 try:
                     made = list((await self.run()).decisions)
-                    self.trouble = None
+                    self.trouble, patience = None, 0.0
                     await asyncio.to_thread(let_go, made)
                 except SeedkeepError as error:
-                    self.trouble = error.message
-                    _log.warning("no plan: %s", error.message)
+                    if self.trouble != error.message:
+                        _log.warning("no plan: %s", error.message)
+                    self.trouble, patience = error.message, _longer(patience)
                 except Exception:  # noqa: BLE001 - the edge of one unit of work: one plan
                     self.trouble = "Planning failed inside Seedkeep; the log has the details."
+                    patience = _longer(patience)
                     _log.exception("planning failed")
                 await self._clock.sleep(_BREATH)
         finally:
             end()
             end_leases()
+
+    async def _wait(self, patience: float) -> None:
+        """Wait until something changed; where the last plan failed, for so many seconds at most."""
+        if self.trouble is None:
+            await self._wake.wait()
+            return
+        either = {asyncio.create_task(self._wake.wait()), asyncio.create_task(self._clock.sleep(patience))}
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in either:
+                task.cancel()
+            await asyncio.gather(*either, return_exceptions=True)
 
     def _changed(self, marks: Touched) -> None:
         if any(kind in _STIRRING for kind, _ in marks):
@@ -163,6 +182,10 @@ class Planner:
         for rule in await asyncio.to_thread(default_rules):
             await self._store.promise(rules.put, rule)
         await self._store.promise(saved.put, _SEEDED, "true")
+
+
+def _longer(patience: float) -> float:
+    return min(max(_AGAIN, 2 * patience), _AGAIN_AT_MOST)
 
 
 def _planned(worlds: list[World], chosen: tuple[Rule, ...], now: datetime, kinds: Mapping[str, Ranking]) -> Plan:

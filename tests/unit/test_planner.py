@@ -5,7 +5,7 @@ import gc
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -97,14 +97,19 @@ class Scene:
 async def a_scene(folder: Path, *, running: bool = False) -> AsyncIterator[Scene]:
     async with Store(folder / "catalogue.db") as store:
         scene = Scene(store)
-        task = asyncio.create_task(scene.planner.keep_planning()) if running else None
-        try:
+        async with planning(scene) if running else nullcontext():
             yield scene
-        finally:
-            if task is not None:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+
+
+@asynccontextmanager
+async def planning(scene: Scene) -> AsyncIterator[None]:
+    task = asyncio.create_task(scene.planner.keep_planning())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 async def test_the_first_channel_brings_a_rule_of_half_the_space_newest_first(tmp_path: Path) -> None:
@@ -159,6 +164,19 @@ async def test_without_its_library_the_last_plan_stands_and_the_trouble_is_told(
         await scene.store.promise(videos.wish, ids[0], Wish.NEVER)
         await scene.until(ids[0], Verdict.LEAVE)
         assert scene.planner.trouble is None
+
+
+async def test_a_plan_that_failed_is_tried_again_though_nothing_changes(tmp_path: Path) -> None:
+    async with a_scene(tmp_path) as scene:
+        scene.away = True
+        ids = await scene.channel(1)
+        async with planning(scene):
+            async with asyncio.timeout(10):
+                while scene.planner.trouble is None:  # noqa: ASYNC110 - it sends no word of it
+                    await asyncio.sleep(0.01)
+            scene.away = False
+            await scene.until(ids[0], Verdict.PIN)
+            assert scene.planner.trouble is None
 
 
 async def test_a_preview_changes_nothing(tmp_path: Path) -> None:
