@@ -27,6 +27,8 @@ _BURST = (0.0, 0.3, 0.7)
 _NAP = 0.02
 """Seconds between two looks at what came in: a flood is taken in heaps, and nobody waits for so little."""
 _HEAP = 256
+_STEP = 0.05
+"""Answers are due at whole steps of so many seconds, so that many go out at one waking."""
 _PENDING = 256
 """Answers that wait for their time at most."""
 _AGAIN = 60.0
@@ -233,7 +235,8 @@ class Ssdp:
         key = (*to, target)
         if key in self._waiting or len(self._waiting) >= _PENDING:
             return
-        self._waiting[key] = self._loop.call_later(delay, self._turn, link, address, to, target)
+        at = self._loop.time() + delay
+        self._waiting[key] = self._loop.call_at(at - at % _STEP, self._turn, link, address, to, target)
 
     def _turn(self, link: Link, address: str, to: tuple[str, int], target: str) -> None:
         """Wait for the asker's turn, which comes ten times a second."""
@@ -244,6 +247,7 @@ class Ssdp:
         elif at <= now:
             self._answer(link, address, to, target)
         else:
+            at += -at % _STEP
             self._waiting[(*to, target)] = self._loop.call_at(at, self._answer, link, address, to, target)
 
     def _answer(self, link: Link, address: str, to: tuple[str, int], target: str) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
 from enum import StrEnum
+from functools import lru_cache
 
 GROUP, PORT = "239.255.255.250", 1900
 MAX_AGE = 1800
@@ -91,6 +92,11 @@ def notifications(kind: Kind, advert: Advert, address: str, boot: int, coming: i
 
 def answer(advert: Advert, said: str, address: str, boot: int, now: datetime) -> bytes:
     """Return the answer to a search under the name ``said``: one of our targets, or an older version of one."""
+    return _answer(advert, said, address, boot, now.replace(microsecond=0))
+
+
+@lru_cache(32)
+def _answer(advert: Advert, said: str, address: str, boot: int, now: datetime) -> bytes:
     lines = [
         "HTTP/1.1 200 OK",
         f"CACHE-CONTROL: max-age={MAX_AGE}",
