@@ -118,10 +118,21 @@ async def test_gstreamer_seeks_and_plays_to_the_end(form: tuple[Layout, bool], s
     async with shown(form) as place:
         command = ["gst-play-1.0", "--audiosink=fakesink sync=false", "--videosink=fakesink sync=false",
                    f"--start-position={start}", place.url]  # fmt: skip
-        code, said = await run(*command)
+        code, said = await _started(command)
     assert code == 0, said
     assert "Reached end of play list" in said, said
     assert "ERROR" not in said, said
     times = [int(m) * 60 + int(s) for m, s in re.findall(r"0:(\d\d):(\d\d)\.\d / 0:02:00", said)]
     assert min(t for t in times if t > 5) >= start - 5, said
     assert max(times) >= SECONDS, said
+
+
+async def _started(command: list[str]) -> tuple[int, str]:
+    """Run gst-play, which at times does not begin at a start position in TS: 1.22 stood still in 5 of 12 runs with the
+    same files from nginx."""
+    for _ in range(6):
+        try:
+            return await run(*command, patience=15)
+        except TimeoutError:
+            continue
+    return await run(*command)
