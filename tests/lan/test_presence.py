@@ -39,7 +39,8 @@ def test_a_television_finds_the_box_and_the_box_says_how_far_it_came(lab: Lab, t
         del box.settings["SEEDKEEP_LAN__DLNA"]  # on by itself, and the owner's to switch
         box.settings["SEEDKEEP_WEB__HOST"] = "0.0.0.0"
         box.start()
-        assert "http://localhost:7333 (from other machines http://10.77.0.1:7333)" in box.tail()
+        reached = "http://localhost:7333 (from other machines http://10.77.0.1:7333)"
+        box.wait(lambda: reached in box.tail(), "saying where")
         alive = headers(listener.until(lambda e: "ssdp:alive" in e.get("text", ""))["text"])
         assert alive["LOCATION"] == "http://10.77.0.1:7333/dlna/description.xml"
         found = [headers(e["text"]) for e in ask(screen, MEDIA_SERVER, 5.0, 1)]
