@@ -108,6 +108,8 @@ class Cinema:
     url: str
     base: str
     asked: list[Asked] = field(default_factory=list)
+    under_way: int = 0
+    """Answers that are not over yet."""
 
     @property
     def given(self) -> int:
@@ -139,9 +141,11 @@ async def cinema(shelf: Shelf, name: str, *, rate: float | None = None, **option
         told = dict(scope["headers"]).get(b"range", b"bytes=0-").decode()
         asked = Asked(int(told.removeprefix("bytes=").partition("-")[0] or 0), 0)
         place.asked.append(asked)
+        place.under_way += 1
         try:
             await behind(scope, receive, send)
         finally:
+            place.under_way -= 1
             asked.given = sum(size for *_, size in notes.counted[before:])
 
     try:
